@@ -1,0 +1,246 @@
+"""The command line. Heavy imports wait until a command needs them, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from memeapp import __version__
+from memeapp.errors import MemeAppError
+from memeapp.settings import Settings
+
+if TYPE_CHECKING:
+    from memeapp.wiring import App
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class _Group(click.Group):
+    """Shows the app's own errors as one line and exits with 1 instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MemeAppError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="memeapp")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder (MEMEAPP_DATA).")
+@click.option("--encoder", help="Encoder to train with (MEMEAPP_ENCODER).")
+@click.option("--ocr", help="OCR engine (MEMEAPP_OCR).")
+@click.option("--verbose", is_flag=True, help="Log what happens to standard error.")
+@click.pass_context
+def main(
+    ctx: click.Context, data: Path | None, encoder: str | None, ocr: str | None, verbose: bool
+) -> None:
+    """People judge memes and a model learns from them.
+
+    Settings come from MEMEAPP_… environment variables; the README lists them.
+    """
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    given = {"data": data, "encoder": encoder, "ocr": ocr}
+    settings = Settings.from_env()
+    ctx.obj = replace(settings, **{key: value for key, value in given.items() if value})
+
+
+def _build(settings: Settings) -> App:
+    from memeapp.wiring import build  # noqa: PLC0415 - torch and pandas: seconds
+
+    return build(settings)
+
+
+@contextmanager
+def _bar(label: str) -> Iterator[Callable[[str, float], None]]:
+    """A progress bar on standard error, fed with a stage in words and a share in [0, 1]."""
+    with click.progressbar(
+        length=1000, label=label, file=click.get_text_stream("stderr"), item_show_func=str
+    ) as bar:
+
+        def report(stage: str, done: float) -> None:
+            bar.update(max(0, int(done * 1000) - bar.pos), stage)
+
+        yield report
+
+
+def _show(data: object) -> None:
+    click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+@main.command()
+@click.option("--host", help="Address to listen on (MEMEAPP_HOST).")
+@click.option("--port", type=int, help="Port to listen on (MEMEAPP_PORT).")
+@click.pass_obj
+def serve(settings: Settings, host: str | None, port: int | None) -> None:
+    """Start the app and print its address."""
+    from memeapp.ui.web import serve as serve_pages  # noqa: PLC0415 - gradio: seconds
+
+    logging.getLogger("memeapp").setLevel(logging.INFO)
+    click.echo("Starting, a few seconds …", err=True)
+    serve_pages(
+        _build(replace(settings, host=host or settings.host, port=port or settings.port)),
+        announce=click.echo,
+    )
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option("--text", help="The text in the picture; OCR reads it otherwise.")
+@click.pass_obj
+def classify(settings: Settings, files: tuple[Path, ...], text: str | None) -> None:
+    """Classify pictures; one JSON object a line, in the order of FILES.
+
+    A picture that cannot be used gives an object with "error", and exit status 1 at the end.
+    """
+    from memeapp.images import decode  # noqa: PLC0415
+
+    app = _build(settings)
+    failed = False
+    for file in files:
+        try:
+            picture = decode(
+                file.read_bytes(), name=file.name, max_bytes=settings.max_upload_mb * 2**20
+            )
+            answer = app.classifier.classify(picture, text or "")
+            record = {
+                "file": str(file),
+                **asdict(answer),
+                "scores": [
+                    {**asdict(score), "positive": score.positive} for score in answer.scores
+                ],
+            }
+        except MemeAppError as error:
+            failed = True
+            record = {"file": str(file), "error": str(error)}
+        click.echo(json.dumps(record, ensure_ascii=False))
+    if failed:
+        raise SystemExit(1)
+
+
+@main.command(name="import")
+@click.argument("folder", type=FOLDER)
+@click.pass_obj
+def import_(settings: Settings, folder: Path) -> None:
+    """Import memes from FOLDER: MAMI's layout, or plain pictures.
+
+    The table is checked before anything is stored; running it again adds nothing twice.
+    """
+    app = _build(settings)
+    with _bar("Importing") as report:
+        result = app.transfer.import_folder(
+            folder, lambda done, rows: report(f"{done} of {rows}", done / rows)
+        )
+    click.echo(
+        f"{result.added} memes added, {result.known} were there, "
+        f"{result.labelled} came with labels, {len(result.refused)} refused."
+    )
+    for sentence in result.refused[:20]:
+        click.echo(f"  {sentence}", err=True)
+    if result.refused:
+        raise SystemExit(1)
+
+
+@main.command()
+@click.pass_obj
+def encode(settings: Settings) -> None:
+    """Read and encode all memes that are not yet encoded; can be interrupted and continued."""
+    app = _build(settings)
+    with _bar("Encoding") as report:
+        pictures = app.training.encode(report)
+    click.echo(f"{pictures} pictures encoded with {app.engines.encoder().id}.")
+
+
+@main.command()
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all randomness.")
+@click.option("--job", type=int, hidden=True, help="Do the work of this job.")
+@click.pass_obj
+def train(settings: Settings, seed: int, job: int | None) -> None:
+    """Train a new version on all votes; it becomes the current one."""
+    app = _build(settings)
+    if job is None:
+        app.training.check()
+        job = app.store.add_job().id
+    with _bar("Training") as report:
+        done = app.jobs.run(job, seed=seed, also=report)
+    if done.version is None:
+        raise click.ClickException(done.message)
+    click.echo(done.message)
+    _show(app.registry.find(done.version).metrics)
+
+
+@main.command()
+@click.argument("folder", type=FOLDER, required=False)
+@click.option("--version", "name", help="Version to measure; the current one otherwise.")
+@click.option("--read-text", is_flag=True, help="Let OCR read the texts instead of the table's.")
+@click.pass_obj
+def evaluate(settings: Settings, folder: Path | None, name: str | None, read_text: bool) -> None:
+    """Measure a version on labelled memes: those of FOLDER, or the held-out ones.
+
+    FOLDER is in MAMI's layout; its memes are not stored.
+    """
+    app = _build(settings)
+    with _bar("Measuring") as report:
+        if folder:
+            metrics = app.training.evaluate_folder(folder, report, name, read_text=read_text)
+        else:
+            metrics = app.training.evaluate(report, name)
+    _show(metrics.to_dict())
+
+
+@main.command()
+@click.argument("truth", type=FILE)
+@click.argument("answer", type=FILE)
+def score(truth: Path, answer: Path) -> None:
+    """Official MAMI scores of ANSWER against TRUTH (file name and 1 or 5 columns of 0/1)."""
+    from memeapp.scoring import score as official  # noqa: PLC0415
+
+    scores = official(truth, answer)
+    click.echo(f"A {scores.task_a:.12f}")
+    if scores.task_b is not None:
+        click.echo(f"B {scores.task_b:.12f}")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.pass_obj
+def export(settings: Settings, folder: Path) -> None:
+    """Write all memes, their majority labels and the raw votes to a new FOLDER."""
+    written = _build(settings).transfer.export(folder)
+    click.echo(f"{written} memes in {folder}.")
+
+
+@main.group()
+def bench() -> None:
+    """Benchmarks; each prints a table in Markdown."""
+
+
+@bench.command(name="ocr")
+@click.argument("folder", type=FOLDER)
+@click.option("--rows", type=int, help="Only the first so many memes.")
+@click.pass_obj
+def bench_ocr(settings: Settings, folder: Path, rows: int | None) -> None:
+    """Word error rate, word recall and time of the OCR engine on FOLDER (MAMI's layout)."""
+    from memeapp.bench.ocr import measure_ocr  # noqa: PLC0415
+    from memeapp.corpus import read_corpus  # noqa: PLC0415
+    from memeapp.ocr import open_ocr  # noqa: PLC0415
+
+    pairs = [(row.file, row.text) for row in read_corpus(folder, ()) if row.text][:rows]
+    with _bar("Reading") as report:
+        result = measure_ocr(
+            pairs,
+            open_ocr(settings.ocr),
+            on_row=lambda done: report(f"{done} of {len(pairs)}", done / len(pairs)),
+        )
+    click.echo(result.to_markdown())

@@ -1,0 +1,131 @@
+"""The training process: started, watched, cancelled, survived. Its state is in the database."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+
+from memeapp.errors import Cancelled, MemeAppError, NotFound
+from memeapp.service.features import Report
+from memeapp.service.training import Training
+from memeapp.settings import Settings
+from memeapp.store import Store
+from memeapp.types import JobState, TrainingJob
+
+log = logging.getLogger(__name__)
+
+
+class Jobs:
+    """One training job at a time, in a process of its own at low priority."""
+
+    def __init__(self, store: Store, training: Training, settings: Settings) -> None:
+        self._store = store
+        self._training = training
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> TrainingJob:
+        """Start a retrain in a new process and come back at once.
+
+        Raises:
+            TooFewLabels: if there is not enough to learn from; nothing is started.
+            Busy: if a job is queued or running.
+        """
+        self._training.check()
+        with self._lock:
+            self._mark_dead()
+            job = self._store.add_job()
+            logs = Path(self._settings.data) / "logs"
+            logs.mkdir(parents=True, exist_ok=True)
+            with (logs / f"job-{job.id}.log").open("wb") as output:
+                self._child = subprocess.Popen(
+                    [sys.executable, "-m", "memeapp", "train", "--job", str(job.id)],
+                    env={**os.environ, **self._settings.to_env()},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            self._store.update_job(job.id, pid=self._child.pid)
+        return self._store.job(job.id)
+
+    def latest(self) -> TrainingJob | None:
+        """The newest job; one whose process is gone is marked failed first."""
+        with self._lock:
+            self._mark_dead()
+        return self._store.latest_job()
+
+    def cancel(self, job_id: int) -> None:
+        """Ask a job to stop; it does so at its next report. Raises: NotFound."""
+        if not self._store.job(job_id).state.active:
+            raise NotFound(f"Job {job_id} has ended; there is nothing to cancel.")
+        self._store.request_cancel(job_id)
+
+    def run(self, job_id: int, *, seed: int = 0, also: Report | None = None) -> TrainingJob:
+        """Do the work of a job in this process; the way it ends is in the job returned.
+
+        Args:
+            also: told of the progress too, besides the database.
+        """
+
+        def report(stage: str, done: float) -> None:
+            if self._store.cancel_requested(job_id):
+                raise Cancelled("Cancelled by an admin; the running version stays.")
+            self._store.update_job(job_id, stage=stage, progress=done)
+            if also:
+                also(stage, done)
+
+        self._store.update_job(job_id, state=JobState.RUNNING, stage="Starting", pid=os.getpid())
+        try:
+            trained = self._training.train(report, seed=seed)
+        except Cancelled as error:
+            self._store.update_job(job_id, state=JobState.CANCELLED, message=str(error))
+        except MemeAppError as error:
+            self._store.update_job(job_id, state=JobState.FAILED, message=str(error))
+        except Exception as error:
+            log.exception("Job %s failed", job_id)
+            self._store.update_job(
+                job_id,
+                state=JobState.FAILED,
+                message=f"{type(error).__name__}: {error}. The log of the job says where.",
+            )
+        else:
+            self._store.add_version(trained.version, job_id)
+            self._store.update_job(
+                job_id,
+                state=JobState.FINISHED,
+                stage="Done",
+                progress=1.0,
+                version=trained.version.name,
+                message=_compare(trained.version.metrics, trained.before),
+            )
+        return self._store.job(job_id)
+
+    def _mark_dead(self) -> None:
+        if self._child is not None:
+            self._child.poll()
+        for job in self._store.active_jobs():
+            if job.pid is not None and not _alive(job.pid):
+                self._store.update_job(
+                    job.id,
+                    state=JobState.FAILED,
+                    message="The training process ended before it was done; start it again. "
+                    "Features that were encoded are kept.",
+                )
+
+
+def _alive(pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and any(
+            "memeapp" in part for part in process.cmdline()
+        )
+    except psutil.NoSuchProcess:
+        return False

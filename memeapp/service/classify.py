@@ -1,0 +1,194 @@
+"""Classify one meme: read its text, encode it, ask the current version, say who spoke."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memeapp.encoders import Encoder
+from memeapp.errors import Mismatch, Unavailable
+from memeapp.images import Picture
+from memeapp.labels import LabelSchema
+from memeapp.learn.checkpoint import Checkpoint
+from memeapp.registry import Registry
+from memeapp.service.engines import Engines
+from memeapp.store import Store
+from memeapp.text import check_length
+from memeapp.types import LabelScore, ModelVersion, Prediction, Reading, TextSource
+
+RECENT_PICTURES = 64
+"""Picture features kept in memory, so that asking again with another text is quick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Who would speak if a meme came now, and the fall-backs in force."""
+
+    model: str
+    encoder: str
+    ocr: str
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Voice:
+    """The version that answers, loaded, with its encoder."""
+
+    version: ModelVersion
+    checkpoint: Checkpoint
+    encoder: Encoder
+    notices: tuple[str, ...]
+
+
+class Classifier:
+    """Answers for the whole process; safe to call from many threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        engines: Engines,
+        schema: LabelSchema,
+        *,
+        max_text: int,
+        holdout_share: float,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._engines = engines
+        self._schema = schema
+        self._max_text = max_text
+        self._holdout_share = holdout_share
+        self._lock = threading.Lock()
+        self._voice_now: tuple[object, _Voice] | None = None
+        self._recent: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
+
+    def read_text(self, picture: Picture) -> Reading:
+        """Read the text in a picture."""
+        return self._engines.ocr().read(picture.image)
+
+    def classify(
+        self,
+        picture: Picture,
+        text: str,
+        *,
+        reading: Reading | None = None,
+        keep: bool = False,
+    ) -> Prediction:
+        """Judge one meme.
+
+        Args:
+            text: its text; if empty, OCR reads the picture.
+            reading: what OCR read from this picture before; a `text` equal to it counts as OCR's.
+            keep: put picture and text into the unlabelled pool. Nothing is stored otherwise.
+
+        Raises:
+            BadText: if the text is too long.
+            Mismatch: if no version knows the labels in force.
+        """
+        started = time.perf_counter()
+        text = check_length(text, self._max_text).strip()
+        if reading is not None:
+            started -= reading.seconds
+        elif not text:
+            reading = self.read_text(picture)
+        if reading is not None and text in ("", reading.text):
+            text, source = reading.text, TextSource.OCR
+        else:
+            reading, source = None, TextSource.GIVEN
+        voice = self._voice()
+        image_row = self._image_features(voice.encoder, picture)
+        text_row = voice.encoder.encode_texts([text])
+        probabilities = voice.checkpoint.predict(image_row[None, :], text_row)[0]
+        if keep:
+            self._store.add_meme(
+                picture,
+                text=text,
+                text_source=source,
+                origin="visitor",
+                holdout_share=self._holdout_share,
+            )
+        return Prediction(
+            scores=tuple(
+                LabelScore(label, float(probability), float(threshold))
+                for label, probability, threshold in zip(
+                    voice.checkpoint.labels, probabilities, voice.checkpoint.thresholds, strict=True
+                )
+            ),
+            text=text,
+            text_source=source,
+            lines=reading.lines if reading else (),
+            model=voice.version.name,
+            encoder=voice.encoder.id,
+            ocr=reading.engine if reading else None,
+            seconds=time.perf_counter() - started,
+            notices=(*voice.notices, *self._engines.notices),
+        )
+
+    def status(self) -> Status:
+        """Open what is needed and tell who answers; the app calls it once before it listens."""
+        ocr = self._engines.ocr().name
+        self._engines.encoder()
+        voice = self._voice()
+        return Status(
+            voice.version.name,
+            voice.encoder.id,
+            ocr,
+            (*voice.notices, *self._engines.notices),
+        )
+
+    def _voice(self) -> _Voice:
+        """The current version, loaded anew when somebody promoted another one."""
+        stamp = self._registry.stamp()
+        with self._lock:
+            if self._voice_now is None or self._voice_now[0] != stamp:
+                self._voice_now = (stamp, self._load())
+            return self._voice_now[1]
+
+    def _load(self) -> _Voice:
+        current = self._registry.current()
+        notices: tuple[str, ...] = ()
+        if (wanted := self._engines.encoder().id) != current.encoder:
+            notices = (
+                f"No version has been trained on encoder {wanted} yet; {current.name} answers "
+                f"with {current.encoder} until somebody retrains.",
+            )
+        try:
+            return self._open(current, notices)
+        except Unavailable:
+            shipped = self._registry.shipped()
+            notice = (
+                f"Version {current.name} needs encoder {current.encoder}, which is not available "
+                f"here; {shipped.name} answers instead."
+            )
+            return self._open(shipped, (notice,))
+
+    def _open(self, version: ModelVersion, notices: tuple[str, ...]) -> _Voice:
+        if version.labels != self._schema.names:
+            raise Mismatch(
+                f"Version {version.name} knows the labels {', '.join(version.labels)}, but the "
+                f"schema in force has {', '.join(self._schema.names)}. Label memes with this "
+                "schema and retrain, or set the schema back."
+            )
+        encoder = self._engines.encoder_for(version.encoder)
+        return _Voice(version, self._registry.load(version.name), encoder, notices)
+
+    def _image_features(self, encoder: Encoder, picture: Picture) -> NDArray[np.float32]:
+        key = (encoder.id, picture.id)
+        with self._lock:
+            if key in self._recent:
+                self._recent.move_to_end(key)
+                return self._recent[key]
+        row = self._store.image_features(encoder.id, [picture.id]).get(picture.id)
+        if row is None:
+            row = encoder.encode_images([picture.image])[0]
+        with self._lock:
+            self._recent[key] = row
+            while len(self._recent) > RECENT_PICTURES:
+                self._recent.popitem(last=False)
+        return row

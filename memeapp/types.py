@@ -1,0 +1,209 @@
+"""The frozen records that travel between the modules. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class TextSource(StrEnum):
+    """Where the text of a meme came from."""
+
+    GIVEN = "given"
+    """Typed, corrected or imported: a person vouches for it."""
+    OCR = "ocr"
+    NONE = "none"
+    """Nobody gave one and nobody has read the picture yet."""
+
+
+class JobState(StrEnum):
+    """Where a training job stands; the last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def active(self) -> bool:
+        return self in (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An upright rectangle in pixels of the picture, origin top left, right and bottom excluded."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """One line of text that an OCR engine found; `confidence` in [0, 1]."""
+
+    text: str
+    confidence: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an OCR engine read from one picture, in reading order."""
+
+    lines: tuple[TextLine, ...]
+    engine: str
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        return " ".join(line.text for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Meme:
+    """A picture with its text. `id` is the SHA-256 (hex) of the bytes that came in."""
+
+    id: str
+    width: int
+    height: int
+    phash: str
+    """64-bit perceptual hash, 16 hex digits."""
+    family: str
+    """Id of the first meme of its near-duplicates; a family is held out whole or not at all."""
+    held_out: bool
+    text: str
+    text_source: TextSource
+    origin: str
+    """Where it came from, for people: "visitor" or "import:<folder name>/<file name>"."""
+    created_at: str
+    """UTC, ISO 8601."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotator:
+    """Somebody who votes. `kind` is "person" or, for labels that came with a data set, "import"."""
+
+    id: str
+    name: str
+    kind: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One annotator's judgement of one meme. Append-only: a vote is never changed or removed.
+
+    `labels` maps each judged label to True or False; a label that is absent was not judged.
+    `key` is chosen by the sender; the same key twice is the same vote.
+    """
+
+    id: int
+    meme_id: str
+    annotator_id: str
+    labels: Mapping[str, bool]
+    seconds: float
+    """From the moment the meme was shown to the moment it was submitted."""
+    revealed: bool
+    """Whether the annotator uncovered the blurred picture."""
+    key: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """One label's answer: a calibrated probability and the decision at the model's threshold."""
+
+    label: str
+    probability: float
+    threshold: float
+
+    @property
+    def positive(self) -> bool:
+        return self.probability >= self.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says of one meme, and who spoke."""
+
+    scores: tuple[LabelScore, ...]
+    """Task A's label first, then task B's in the order of the schema."""
+    text: str
+    text_source: TextSource
+    lines: tuple[TextLine, ...]
+    """OCR lines, empty when the text was given."""
+    model: str
+    encoder: str
+    ocr: str | None
+    """The engine that read the text; None when the text was given."""
+    seconds: float
+    notices: tuple[str, ...] = ()
+    """Visible fall-backs, in sentences for the page."""
+
+    def score(self, label: str) -> LabelScore:
+        return next(score for score in self.scores if score.label == label)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A trained model on disk and what it came from."""
+
+    name: str
+    created_at: str
+    encoder: str
+    labels: tuple[str, ...]
+    parent: str | None
+    """The version that answered when this one was trained; None for the shipped one."""
+    recipe: str
+    data: Mapping[str, float | str]
+    """What it learned from: counts of labelled, unlabelled, held-out memes, seed, seconds."""
+    metrics: Mapping[str, object] = field(default_factory=dict)
+    """`Metrics.to_dict()` on held-out memes; empty when there were none."""
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """One run of the training process, as the database tells it."""
+
+    id: int
+    state: JobState
+    stage: str
+    """What it does now, in words for the page."""
+    progress: float
+    """Share done, in [0, 1]."""
+    message: str
+    """The reason of a failure, or the name of the finished version in a sentence."""
+    version: str | None
+    pid: int | None
+    created_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many of each there are; for the admin tab."""
+
+    memes: int
+    labelled: int
+    """Memes with at least one vote."""
+    unlabelled: int
+    held_out: int
+    held_out_labelled: int
+    votes: int
+    annotators: int
+    positives: Mapping[str, int]
+    """Per label: memes with more yes than no."""

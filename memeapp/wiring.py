@@ -1,0 +1,73 @@
+"""`build(settings)`: the one place where concrete classes are chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memeapp.auth import Auth
+from memeapp.jobs import Jobs
+from memeapp.labels import MAMI, LabelSchema
+from memeapp.registry import Registry
+from memeapp.service.classify import Classifier
+from memeapp.service.engines import Engines
+from memeapp.service.labelling import Labelling
+from memeapp.service.training import Training
+from memeapp.service.transfer import Transfer
+from memeapp.settings import Settings
+from memeapp.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything the pages and the command line are handed."""
+
+    settings: Settings
+    schema: LabelSchema
+    store: Store
+    registry: Registry
+    engines: Engines
+    classifier: Classifier
+    labelling: Labelling
+    training: Training
+    transfer: Transfer
+    jobs: Jobs
+    auth: Auth
+
+
+def build(settings: Settings) -> App:
+    """Open the data folder and join the parts; heavy models are loaded on first use.
+
+    Raises:
+        BadSetting: if the label schema cannot be read.
+    """
+    schema = LabelSchema.from_file(settings.labels) if settings.labels else MAMI
+    store = Store(settings.data)
+    registry = Registry(settings.models, settings.data / "models")
+    engines = Engines(settings.encoder, settings.ocr)
+    training = Training(store, registry, engines, schema)
+    return App(
+        settings=settings,
+        schema=schema,
+        store=store,
+        registry=registry,
+        engines=engines,
+        classifier=Classifier(
+            store,
+            registry,
+            engines,
+            schema,
+            max_text=settings.max_text,
+            holdout_share=settings.holdout_share,
+        ),
+        labelling=Labelling(store, schema, votes_per_meme=settings.votes_per_meme),
+        training=training,
+        transfer=Transfer(
+            store,
+            schema,
+            holdout_share=settings.holdout_share,
+            max_upload_mb=settings.max_upload_mb,
+            max_text=settings.max_text,
+        ),
+        jobs=Jobs(store, training, settings),
+        auth=Auth(settings.data, settings.admin_password),
+    )
