@@ -1,0 +1,1 @@
+"""What many annotators say together. Pure functions on data frames."""

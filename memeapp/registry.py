@@ -1,0 +1,227 @@
+"""Model versions on disk: a folder each, and a pointer to the one that answers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from memeapp.errors import Mismatch, NotFound
+from memeapp.learn.checkpoint import Checkpoint
+from memeapp.learn.data import BadCheckpoint
+from memeapp.types import ModelVersion
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "version.json"
+POINTER = "current"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NUMBER = re.compile(r"v(\d+)")
+
+
+class Registry:
+    """The shipped versions, which are only read, and those trained here.
+
+    A version is a folder with the files of its checkpoint and `version.json`. It appears whole,
+    by a rename, and is never changed. Other processes may add and promote at the same time.
+    """
+
+    def __init__(self, shipped: Path, folder: Path) -> None:
+        self._shipped = shipped
+        self._folder = folder
+
+    def versions(self) -> list[ModelVersion]:
+        """All versions, newest first."""
+        found = {
+            version.name: version
+            for folder in (self._shipped, self._folder)
+            for version in _read_versions(folder)
+        }
+        return sorted(found.values(), key=lambda one: (one.created_at, one.name), reverse=True)
+
+    def find(self, name: str) -> ModelVersion:
+        """The version of this name.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        if _NAME.fullmatch(name):
+            for folder in (self._folder, self._shipped):
+                if (version := _read_version(folder / name)) is not None:
+                    return version
+        known = ", ".join(version.name for version in self.versions()) or "none"
+        raise NotFound(f"There is no model version {name[:80]!r}; there are: {known}.")
+
+    def shipped(self) -> ModelVersion:
+        """The newest version that came with the program.
+
+        Raises:
+            NotFound: if it came without one.
+        """
+        found = _read_versions(self._shipped)
+        if not found:
+            raise NotFound(
+                f"There is no model version in {self._shipped}; set MEMEAPP_MODELS to the folder "
+                "`models` of the program, or promote a version that was trained here."
+            )
+        return max(found, key=lambda version: (version.created_at, version.name))
+
+    def current(self) -> ModelVersion:
+        """The version that answers: the promoted one, or the shipped one.
+
+        Raises:
+            NotFound: if there is neither.
+        """
+        try:
+            name = (self._folder / POINTER).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return self.shipped()
+        try:
+            return self.find(name)
+        except NotFound as error:
+            log.warning("The promoted version is gone, the shipped one answers: %s", error)
+            return self.shipped()
+
+    def stamp(self) -> tuple[int, int]:
+        """A token that is cheap to get and differs once another version was promoted."""
+        try:
+            status = (self._folder / POINTER).stat()
+        except FileNotFoundError:
+            return (0, 0)
+        return (status.st_mtime_ns, status.st_ino)
+
+    def load(self, name: str) -> Checkpoint:
+        """The checkpoint of a version.
+
+        Raises:
+            NotFound: if there is no such version.
+            Mismatch: if its files are damaged, or the checkpoint is not the one it was added with.
+        """
+        version = self.find(name)
+        assert version.path is not None
+        try:
+            checkpoint = Checkpoint.load(version.path)
+        except BadCheckpoint as error:
+            raise Mismatch(f"Version {name} cannot be loaded: {error}") from error
+        if (checkpoint.encoder, checkpoint.labels) != (version.encoder, version.labels):
+            raise Mismatch(
+                f"{version.path / MANIFEST} tells of encoder {version.encoder} and the labels "
+                f"{', '.join(version.labels)}, its checkpoint of {checkpoint.encoder} and "
+                f"{', '.join(checkpoint.labels)}; copy the whole folder again."
+            )
+        return checkpoint
+
+    def add(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        parent: str | None,
+        recipe: str,
+        data: Mapping[str, float | str],
+        metrics: Mapping[str, object],
+    ) -> ModelVersion:
+        """Write a checkpoint as a new version, listed from then on; `promote` makes it answer.
+
+        If anything fails nothing is left behind.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        created = datetime.now(UTC)
+        draft = Path(tempfile.mkdtemp(dir=self._folder, prefix=".draft-"))
+        try:
+            draft.chmod(0o755)
+            checkpoint.save(draft)
+            while True:
+                version = ModelVersion(
+                    name=f"v{self._next_number():04d}-{created:%Y%m%d}",
+                    created_at=created.isoformat(timespec="milliseconds"),
+                    encoder=checkpoint.encoder,
+                    labels=tuple(checkpoint.labels),
+                    parent=parent,
+                    recipe=recipe,
+                    data=data,
+                    metrics=metrics,
+                )
+                _write_manifest(draft / MANIFEST, version)
+                for file in draft.iterdir():
+                    _sync(file)
+                _sync(draft)
+                try:
+                    draft.rename(self._folder / version.name)
+                except OSError:
+                    if (self._folder / version.name).exists():
+                        continue  # Another process took the number.
+                    raise
+                _sync(self._folder)
+                return self.find(version.name)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+    def promote(self, name: str) -> None:
+        """Let this version answer, here and in every process that asks for the current one.
+
+        Raises:
+            NotFound: if there is no such version.
+        """
+        self.find(name)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=self._folder, prefix=f".{POINTER}-", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(f"{name}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).replace(self._folder / POINTER)
+        _sync(self._folder)
+
+    def _next_number(self) -> int:
+        names = [
+            path.name
+            for folder in (self._shipped, self._folder)
+            if folder.is_dir()
+            for path in folder.iterdir()
+        ]
+        return max((int(match[1]) for match in map(_NUMBER.match, names) if match), default=0) + 1
+
+
+def _read_versions(folder: Path) -> list[ModelVersion]:
+    if not folder.is_dir():
+        return []
+    paths = [path for path in folder.iterdir() if path.is_dir() and _NAME.fullmatch(path.name)]
+    return [version for path in paths if (version := _read_version(path)) is not None]
+
+
+def _read_version(path: Path) -> ModelVersion | None:
+    """None where there is no version, or only the remains of one."""
+    try:
+        raw = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        return ModelVersion(
+            **{**raw, "name": path.name, "labels": tuple(raw["labels"]), "path": path}
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("Left out the model version %s: its %s is unusable: %s", path, MANIFEST, error)
+        return None
+
+
+def _write_manifest(path: Path, version: ModelVersion) -> None:
+    fields = {name: value for name, value in asdict(version).items() if name != "path"}
+    path.write_text(json.dumps(fields, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _sync(path: Path) -> None:
+    """Force a file or a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

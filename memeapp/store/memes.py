@@ -1,0 +1,210 @@
+"""The memes: a row each, and a picture file named by content id."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memeapp.errors import NotFound
+from memeapp.store.connections import Connections, now
+from memeapp.types import Meme, TextSource
+
+NEAR = 10
+"""Perceptual hashes at most this many bits apart are one template family."""
+
+_CONTENT_ID = re.compile(r"[0-9a-f]{64}")
+_TRUST = {TextSource.NONE: 0, TextSource.OCR: 1, TextSource.GIVEN: 2}
+
+
+class StorablePicture(Protocol):
+    """What the store needs of a decoded picture (`memeapp.images.Picture`)."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def phash(self) -> str: ...
+    def to_jpeg(self) -> bytes: ...
+
+
+class Memes(Connections):
+    """Memes and their picture files under `pictures/<first 2 digits>/<id>.jpg`."""
+
+    def __init__(self, folder: Path) -> None:
+        # The family search looks at every hash there is. The arrays grow by the rows added since,
+        # here or in another process, and are touched only while the write lock is held.
+        self._last_number = 0
+        self._phashes: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
+        self._families: list[str] = []
+        super().__init__(folder)
+
+    def add_meme(
+        self,
+        picture: StorablePicture,
+        *,
+        text: str,
+        text_source: TextSource,
+        origin: str,
+        holdout_share: float,
+    ) -> Meme:
+        """Add a meme, or find the one that has this content already.
+
+        A picture near one that is there joins its family and its side of the holdout; a new family
+        is held out with probability `holdout_share`, decided by its id once and for all. For a
+        meme that is there, a given text replaces an OCR one, and either fills an absent one.
+        """
+        path = self._path(picture.id)
+        if not path.exists():
+            # Before the row: a meme without its picture must never be seen.
+            _write_durably(path, picture.to_jpeg())
+        with self._writing() as db:
+            known = next(db.query("SELECT * FROM memes WHERE id = ?", [picture.id]), None)
+            if known is not None:
+                if _TRUST[text_source] > _TRUST[TextSource(known["text_source"])]:
+                    self._set_text(picture.id, text, text_source)
+                return self.meme(picture.id)
+            family = self._family(picture.phash) or picture.id
+            held_out = (
+                _is_held_out(family, holdout_share)
+                if family == picture.id
+                else self.meme(family).held_out
+            )
+            db.execute(
+                "INSERT INTO memes (id, width, height, phash, family, held_out, text, text_source,"
+                " origin, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    picture.id,
+                    picture.width,
+                    picture.height,
+                    picture.phash,
+                    family,
+                    held_out,
+                    text,
+                    text_source,
+                    origin,
+                    now(),
+                ],
+            )
+            return self.meme(picture.id)
+
+    def has_meme(self, id: str) -> bool:
+        return bool(self._db.execute("SELECT 1 FROM memes WHERE id = ?", [id]).fetchone())
+
+    def meme(self, id: str) -> Meme:
+        """The meme of this id.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        row = next(self._db.query("SELECT * FROM memes WHERE id = ?", [id]), None)
+        if row is None:
+            raise NotFound(f"There is no meme {id[:80]!r}.")
+        return meme_from_row(row)
+
+    def memes(self, *, held_out: bool | None = None, labelled: bool | None = None) -> list[Meme]:
+        """All memes in the order they came, or those that are (not) held out, (not) voted on."""
+        rows = self._db.query(
+            "SELECT * FROM memes WHERE (:held_out IS NULL OR held_out = :held_out)"
+            " AND (:labelled IS NULL OR (vote_count > 0) = :labelled) ORDER BY number",
+            {"held_out": held_out, "labelled": labelled},
+        )
+        return [meme_from_row(row) for row in rows]
+
+    def picture_path(self, id: str) -> Path:
+        """Where the picture of a meme lies, a JPEG.
+
+        Raises:
+            NotFound: if there is no such meme.
+        """
+        if not self.has_meme(id):
+            raise NotFound(f"There is no meme {id[:80]!r}.")
+        return self._path(id)
+
+    def set_text(self, id: str, text: str, source: TextSource) -> None:
+        """Replace the text of a meme.
+
+        Raises:
+            NotFound: if there is no such meme.
+        """
+        if not self._set_text(id, text, source):
+            raise NotFound(f"There is no meme {id[:80]!r}.")
+
+    def _set_text(self, id: str, text: str, source: TextSource) -> bool:
+        changed = self._db.execute(
+            "UPDATE memes SET text = ?, text_source = ? WHERE id = ?", [text, source, id]
+        )
+        return changed.rowcount > 0
+
+    def _path(self, id: str) -> Path:
+        if not _CONTENT_ID.fullmatch(id):
+            raise ValueError(f"{id[:80]!r} is no content id; 64 hexadecimal digits are expected.")
+        return self.folder / "pictures" / id[:2] / f"{id}.jpg"
+
+    def _family(self, phash: str) -> str | None:
+        """The family of the nearest picture within `NEAR` bits; call it under the write lock."""
+        rows = self._db.execute(
+            "SELECT number, phash, family FROM memes WHERE number > ? ORDER BY number",
+            [self._last_number],
+        ).fetchall()
+        if rows:
+            hashes = np.array([int(row[1], 16) for row in rows], dtype=np.uint64)
+            self._phashes = np.concatenate([self._phashes, hashes])
+            self._families.extend(row[2] for row in rows)
+            self._last_number = rows[-1][0]
+        if not self._families:
+            return None
+        distances = np.bitwise_count(self._phashes ^ np.uint64(int(phash, 16)))
+        nearest = int(distances.argmin())
+        return self._families[nearest] if distances[nearest] <= NEAR else None
+
+
+def meme_from_row(row: Mapping[str, Any]) -> Meme:
+    """A row of the table `memes` as a record."""
+    return Meme(
+        id=row["id"],
+        width=row["width"],
+        height=row["height"],
+        phash=row["phash"],
+        family=row["family"],
+        held_out=bool(row["held_out"]),
+        text=row["text"],
+        text_source=TextSource(row["text_source"]),
+        origin=row["origin"],
+        created_at=row["created_at"],
+    )
+
+
+def _is_held_out(family: str, share: float) -> bool:
+    """A fixed draw for a family: the same answer on every machine, whatever came before."""
+    digest = hashlib.sha256(f"holdout {family}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

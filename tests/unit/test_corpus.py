@@ -1,0 +1,229 @@
+"""Folders in MAMI's layout are read whole or refused with the lines that are wrong."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memeapp.corpus import CorpusRow, read_corpus, write_corpus, write_votes
+from memeapp.errors import BadInput, BadTable
+from memeapp.types import Meme, TextSource, Vote
+
+LABELS = ("misogynous", "shaming")
+HEADER = "file_name\tmisogynous\tshaming\tText Transcription"
+
+
+def corpus(folder: Path, *lines: str, table: str = "data.csv", pictures: str = "ab") -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in pictures:
+        (folder / f"{name}.jpg").write_bytes(b"never opened")
+    (folder / table).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return folder
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(BadTable) as caught:
+        read_corpus(folder, LABELS)
+    return str(caught.value)
+
+
+def test_a_table_is_read_with_texts_labels_and_pictures(tmp_path: Path) -> None:
+    folder = corpus(tmp_path, HEADER, "a.jpg\t1\t0\tGrüße, you", "b.jpg\t0\t\t")
+    assert read_corpus(folder, LABELS) == [
+        CorpusRow(tmp_path / "a.jpg", "Grüße, you", {"misogynous": True, "shaming": False}),
+        CorpusRow(tmp_path / "b.jpg", "", {"misogynous": False}),
+    ]
+
+
+def test_pictures_may_lie_in_images(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "c.jpg").write_bytes(b"")
+    folder = corpus(tmp_path, HEADER, "c.jpg\t1\t0\thi")
+    assert [row.file for row in read_corpus(folder, LABELS)] == [tmp_path / "images" / "c.jpg"]
+
+
+def test_a_plain_folder_of_pictures_is_unlabelled(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.webp", "c.gif", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    rows = read_corpus(tmp_path, LABELS)
+    assert [row.file.name for row in rows] == ["a.webp", "b.PNG", "c.gif"]
+    assert all(row.text is None and row.labels == {} for row in rows)
+
+
+def test_a_byte_order_mark_and_windows_lines_are_read_over(tmp_path: Path) -> None:
+    corpus(tmp_path)
+    content = f"{HEADER}\r\na.jpg\t1\t0\thi\r\n\r\n"
+    (tmp_path / "data.csv").write_bytes(content.encode("utf-8-sig"))
+    assert [row.text for row in read_corpus(tmp_path, LABELS)] == ["hi"]
+
+
+def test_the_tables_are_preferred_in_order(tmp_path: Path) -> None:
+    corpus(tmp_path, HEADER, "a.jpg\t1\t0\tother", table="other.tsv")
+    assert read_corpus(tmp_path, LABELS)[0].text == "other"
+    corpus(tmp_path, HEADER, "a.jpg\t1\t0\tdata")
+    assert read_corpus(tmp_path, LABELS)[0].text == "data"
+    corpus(tmp_path, HEADER, "a.jpg\t1\t0\ttraining", table="training.csv")
+    assert read_corpus(tmp_path, LABELS)[0].text == "training"
+
+
+def test_several_tables_of_unknown_names_are_refused(tmp_path: Path) -> None:
+    corpus(tmp_path, HEADER, table="one.csv")
+    corpus(tmp_path, HEADER, table="two.tsv")
+    assert "one.csv, two.tsv" in refusal(tmp_path)
+
+
+def test_texts_or_all_labels_may_be_absent(tmp_path: Path) -> None:
+    folder = corpus(tmp_path, "file_name", "a.jpg")
+    assert read_corpus(folder, LABELS) == [CorpusRow(tmp_path / "a.jpg", None, {})]
+    assert read_corpus(corpus(tmp_path, HEADER, "a.jpg\t1\t0\thi"), ()) == [
+        CorpusRow(tmp_path / "a.jpg", "hi", {})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ('"she said ""no"""', 'she said "no"'),  # as csv.writer and pandas write it
+        ('"a stray quotation mark', '"a stray quotation mark'),
+        ('"no" she said', '"no" she said'),
+        ('six feet 2"', 'six feet 2"'),
+        ('say "cheese"', 'say "cheese"'),
+        ('""', ""),
+    ],
+)
+def test_quotation_marks_are_read_as_they_were_meant(tmp_path: Path, cell: str, text: str) -> None:
+    folder = corpus(tmp_path, HEADER, f"a.jpg\t1\t0\t{cell}", 'b.jpg\t0\t0\tthe "next" one')
+    assert [row.text for row in read_corpus(folder, LABELS)] == [text, 'the "next" one']
+
+
+def test_a_quoted_text_may_have_lines_and_tabs(tmp_path: Path) -> None:
+    folder = corpus(tmp_path, HEADER, 'a.jpg\t1\t0\t"one\ntwo\tthree"', "b.jpg\t0\t0\tfour")
+    assert [row.text for row in read_corpus(folder, LABELS)] == ["one\ntwo\tthree", "four"]
+
+
+def test_a_stray_quotation_mark_never_hides_rows_even_beside_texts_with_lines(
+    tmp_path: Path,
+) -> None:
+    lines = ('a.jpg\t1\t0\t"one\ntwo"', 'b.jpg\t0\t0\t"stray', "c.jpg\t0\t0\thidden")
+    assert "line 5: a quotation mark" in refusal(corpus(tmp_path, HEADER, *lines, pictures="abc"))
+
+
+def test_all_problems_are_counted_and_the_first_are_told_with_their_lines(tmp_path: Path) -> None:
+    lines = [f"gone{number}.jpg\t1\t0\thi" for number in range(7)]
+    message = refusal(corpus(tmp_path, HEADER, "a.jpg\tyes\t0\thi", *lines, "b.jpg\t1"))
+    assert "data.csv has 9 problem(s)" in message
+    assert "line 2, column misogynous: 'yes' is not 0, 1 or empty" in message
+    assert "line 3: the picture 'gone0.jpg' is missing" in message
+    assert "and 4 more" in message
+
+
+def test_a_row_of_the_wrong_width_and_a_name_twice_are_told(tmp_path: Path) -> None:
+    message = refusal(corpus(tmp_path, HEADER, "a.jpg\t1\t0\thi", "a.jpg\t1\t0\thi", "b.jpg\t1"))
+    assert "line 3: 'a.jpg' is in line 2 already" in message
+    assert "line 4: 2 columns, the header has 4" in message
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "/etc/passwd", "x/../a.jpg", r"..\a.jpg", "..", ""])
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"")
+    folder = corpus(tmp_path / "corpus", HEADER, f"{name}\t1\t0\thi")
+    assert "line 2, column file_name" in refusal(folder)
+
+
+def test_a_missing_label_column_is_named_with_its_table(tmp_path: Path) -> None:
+    message = refusal(corpus(tmp_path, "file_name\tmisogynous", "a.jpg\t1"))
+    assert "data.csv lacks the column(s) shaming" in message
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ((), "is empty"),
+        ((HEADER,), "no rows"),
+        (("file_name,misogynous,shaming", "a.jpg,1,0"), "tab-separated"),
+        (("misogynous\tshaming", "1\t0"), "no column 'file_name'"),
+        (("file_name\tmisogynous\tmisogynous", "a.jpg\t1\t0"), "a column twice"),
+    ],
+)
+def test_a_table_without_sense_is_refused(
+    tmp_path: Path, lines: tuple[str, ...], message: str
+) -> None:
+    assert message in refusal(corpus(tmp_path, *lines))
+
+
+def test_a_folder_without_memes_is_refused(tmp_path: Path) -> None:
+    assert "neither a table" in refusal(tmp_path)
+    assert "not a folder" in refusal(tmp_path / "nowhere")
+    (tmp_path / "data.csv").write_bytes(b"file_name\xff")
+    assert "UTF-8" in refusal(tmp_path)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=200), st.booleans())
+def test_any_table_is_read_or_refused_but_never_crashes(
+    tmp_path_factory: pytest.TempPathFactory, text: str, header: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "a.jpg").write_bytes(b"")
+    content = f"{HEADER}\n{text}" if header else text
+    (folder / "data.csv").write_bytes(content.encode("utf-8", "surrogatepass"))
+    try:
+        rows = read_corpus(folder, LABELS)
+    except BadTable:
+        return
+    assert [row.file for row in rows] == [folder / "a.jpg"]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=30), min_size=1
+    )
+)
+def test_texts_written_by_csv_come_back_the_same(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("same")
+    with (folder / "data.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t")
+        writer.writerow(HEADER.split("\t"))
+        for number, text in enumerate(texts):
+            (folder / f"{number}.jpg").write_bytes(b"")
+            writer.writerow([f"{number}.jpg", 1, 0, text])
+    assert [row.text for row in read_corpus(folder, LABELS)] == texts
+
+
+def meme(id: str, text: str) -> Meme:
+    return Meme(id, 1, 1, "0" * 16, id, False, text, TextSource.GIVEN, "visitor", "then")
+
+
+def test_what_is_written_reads_the_same(tmp_path: Path) -> None:
+    (tmp_path / "picture").write_bytes(b"jpeg")
+    memes = [meme("a", 'a "quoted"\ttext'), meme("b", "=1+1"), meme("c", "")]
+    targets = {"a": [1.0, 0.5], "b": [0.0, math.nan]}
+    out = tmp_path / "out" / "deep"
+    write_corpus(out, memes, targets, LABELS, lambda _: tmp_path / "picture")
+    rows = read_corpus(out, LABELS)
+    assert [row.text for row in rows] == ['a "quoted"\ttext', "=1+1", ""]
+    assert [row.labels for row in rows] == [
+        {"misogynous": True, "shaming": False},
+        {"misogynous": False},
+        {},
+    ]
+    assert rows[0].file.read_bytes() == b"jpeg"
+    with pytest.raises(BadInput, match="not empty"):
+        write_corpus(out, memes, targets, LABELS, lambda _: tmp_path / "picture")
+
+
+def test_votes_are_written_so_that_a_spreadsheet_runs_nothing(tmp_path: Path) -> None:
+    vote = Vote(1, "m", "=cmd()", {"misogynous": True}, 2.5, False, "key", "then")
+    write_votes(tmp_path / "votes.csv", [vote], LABELS)
+    with (tmp_path / "votes.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["annotator"] == "'=cmd()"
+    assert (row["misogynous"], row["shaming"], row["seconds"]) == ("1", "", "2.5")
