@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -51,9 +53,13 @@ def main(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    given = {"data": data, "encoder": encoder, "ocr": ocr}
     settings = Settings.from_env()
-    ctx.obj = replace(settings, **{key: value for key, value in given.items() if value})
+    ctx.obj = replace(
+        settings,
+        data=data or settings.data,
+        encoder=encoder or settings.encoder,
+        ocr=ocr or settings.ocr,
+    )
 
 
 def _build(settings: Settings) -> App:
@@ -65,9 +71,7 @@ def _build(settings: Settings) -> App:
 @contextmanager
 def _bar(label: str) -> Iterator[Callable[[str, float], None]]:
     """A progress bar on standard error, fed with a stage in words and a share in [0, 1]."""
-    with click.progressbar(
-        length=1000, label=label, file=click.get_text_stream("stderr"), item_show_func=str
-    ) as bar:
+    with click.progressbar(length=1000, label=label, file=sys.stderr, item_show_func=str) as bar:
 
         def report(stage: str, done: float) -> None:
             bar.update(max(0, int(done * 1000) - bar.pos), stage)
@@ -172,6 +176,8 @@ def train(settings: Settings, seed: int, job: int | None) -> None:
     if job is None:
         app.training.check()
         job = app.store.add_job().id
+    else:
+        os.nice(10)  # Started by the app: visitors and annotators go first.
     with _bar("Training") as report:
         done = app.jobs.run(job, seed=seed, also=report)
     if done.version is None:
@@ -193,9 +199,9 @@ def evaluate(settings: Settings, folder: Path | None, name: str | None, read_tex
     app = _build(settings)
     with _bar("Measuring") as report:
         if folder:
-            metrics = app.training.evaluate_folder(folder, report, name, read_text=read_text)
+            metrics = app.evaluation.on_folder(folder, report, name, read_text=read_text)
         else:
-            metrics = app.training.evaluate(report, name)
+            metrics = app.evaluation.held_out(report, name)
     _show(metrics.to_dict())
 
 

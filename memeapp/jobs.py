@@ -7,16 +7,20 @@ import os
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
 from memeapp.errors import Cancelled, MemeAppError, NotFound
 from memeapp.service.features import Report
-from memeapp.service.training import Training
+from memeapp.service.training import Trained, Training
 from memeapp.settings import Settings
 from memeapp.store import Store
 from memeapp.types import JobState, TrainingJob
+
+START_SECONDS = 60
+"""A job that has no process after this long will never have one."""
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +46,9 @@ class Jobs:
         with self._lock:
             self._mark_dead()
             job = self._store.add_job()
-            logs = Path(self._settings.data) / "logs"
-            logs.mkdir(parents=True, exist_ok=True)
-            with (logs / f"job-{job.id}.log").open("wb") as output:
+            log_file = self._log_file(job.id)
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            with log_file.open("wb") as output:
                 self._child = subprocess.Popen(
                     [sys.executable, "-m", "memeapp", "train", "--job", str(job.id)],
                     env={**os.environ, **self._settings.to_env()},
@@ -104,7 +108,7 @@ class Jobs:
                 stage="Done",
                 progress=1.0,
                 version=trained.version.name,
-                message=_compare(trained.version.metrics, trained.before),
+                message=_in_words(trained),
             )
         return self._store.job(job_id)
 
@@ -112,20 +116,54 @@ class Jobs:
         if self._child is not None:
             self._child.poll()
         for job in self._store.active_jobs():
-            if job.pid is not None and not _alive(job.pid):
+            if _abandoned(job):
                 self._store.update_job(
                     job.id,
                     state=JobState.FAILED,
-                    message="The training process ended before it was done; start it again. "
-                    "Features that were encoded are kept.",
+                    message="The training process ended before it was done; start it again, "
+                    "what was encoded is kept. "
+                    f"Its log is {self._log_file(job.id).name} in the data folder's logs.",
                 )
+
+    def _log_file(self, job_id: int) -> Path:
+        return self._settings.data / "logs" / f"job-{job_id}.log"
+
+
+def _abandoned(job: TrainingJob) -> bool:
+    if job.pid is not None:
+        return not _alive(job.pid)
+    # Whoever made the job died before it could start a process for it.
+    age = datetime.now(UTC) - datetime.fromisoformat(job.created_at)
+    return age.total_seconds() > START_SECONDS
 
 
 def _alive(pid: int) -> bool:
+    """Whether this process is one of ours; the system may have given the number to another."""
+    if pid == os.getpid():
+        return True
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and any(
-            "memeapp" in part for part in process.cmdline()
+            Path(part).name == "memeapp" for part in process.cmdline()
         )
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
+
+
+def _in_words(trained: Trained) -> str:
+    """How the new version compares, in a sentence for the admin."""
+    after, before = trained.metrics, trained.before
+    if after is None:
+        return (
+            f"{trained.version.name} answers now. No held-out meme has a label yet, so nobody "
+            "knows how good it is."
+        )
+    scores = [("A", after.task_a, before and before.task_a)]
+    scores.append(("B", after.task_b, before and before.task_b))
+    parts = [
+        f"{task} {now.value:.3f}" + (f" ({then.value:.3f} before)" if then else "")
+        for task, now, then in scores
+    ]
+    return (
+        f"{trained.version.name} answers now. On {after.rows} held-out memes: {', '.join(parts)}."
+    )

@@ -10,6 +10,7 @@ from memeapp.labels import MAMI, LabelSchema
 from memeapp.registry import Registry
 from memeapp.service.classify import Classifier
 from memeapp.service.engines import Engines
+from memeapp.service.evaluation import Evaluation
 from memeapp.service.labelling import Labelling
 from memeapp.service.training import Training
 from memeapp.service.transfer import Transfer
@@ -28,6 +29,7 @@ class App:
     engines: Engines
     classifier: Classifier
     labelling: Labelling
+    evaluation: Evaluation
     training: Training
     transfer: Transfer
     jobs: Jobs
@@ -44,7 +46,8 @@ def build(settings: Settings) -> App:
     store = Store(settings.data)
     registry = Registry(settings.models, settings.data / "models")
     engines = Engines(settings.encoder, settings.ocr)
-    training = Training(store, registry, engines, schema)
+    evaluation = Evaluation(store, registry, engines, schema)
+    training = Training(store, registry, engines, schema, evaluation)
     return App(
         settings=settings,
         schema=schema,
@@ -60,6 +63,7 @@ def build(settings: Settings) -> App:
             holdout_share=settings.holdout_share,
         ),
         labelling=Labelling(store, schema, votes_per_meme=settings.votes_per_meme),
+        evaluation=evaluation,
         training=training,
         transfer=Transfer(
             store,

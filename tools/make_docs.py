@@ -63,10 +63,10 @@ PARTS = {"settings": settings_table, "commands": commands_table}
 def render(text: str) -> str:
     for name, make in PARTS.items():
         pattern = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
-        if not pattern.search(text):
+        part = pattern.search(text)
+        if not part:
             sys.exit(f"{README.name} has no part between <!-- begin {name} --> and <!-- end … -->")
-        body = make()
-        text = pattern.sub(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", text)
+        text = f"{text[: part.start()]}{part[1]}{make()}\n{part[2]}{text[part.end() :]}"
     return text
 
 

@@ -28,19 +28,24 @@ class Engines:
         self._lock = threading.RLock()
         self._encoders: dict[str, Encoder] = {}
         self._ocr: OcrEngine | None = None
-        self._fallbacks: dict[str, str] = {}
+        self._missing: dict[str, Unavailable] = {}
+        self._notices: list[str] = []
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """The fall-backs so far, in sentences for people."""
+        """The fall-backs in force, in sentences for people."""
         with self._lock:
-            return tuple(self._fallbacks.values())
+            return tuple(self._notices)
 
     def encoder(self) -> Encoder:
         """The encoder wanted for training, or the embedded one where that cannot be had."""
         try:
             return self.encoder_for(self._encoder_spec)
-        except Unavailable:
+        except Unavailable as error:
+            self._note(
+                f"Encoder {self._encoder_spec} is not available here; the embedded encoder takes "
+                f"its place. {error}"
+            )
             return self.encoder_for(EMBEDDED)
 
     def encoder_for(self, spec: str) -> Encoder:
@@ -53,12 +58,12 @@ class Engines:
         with self._lock:
             if spec in self._encoders:
                 return self._encoders[spec]
-            if spec in self._fallbacks:
-                raise Unavailable(self._fallbacks[spec])
+            if spec in self._missing:
+                raise self._missing[spec]
             try:
                 encoder = open_encoder(spec)
             except Unavailable as error:
-                self._note(spec, f"Encoder {spec} is not available: {error}")
+                self._missing[spec] = error
                 raise
             self._encoders[spec] = self._encoders[encoder.id] = encoder
             return encoder
@@ -70,10 +75,15 @@ class Engines:
                 try:
                     self._ocr = open_ocr(self._ocr_setting)
                 except Unavailable as error:
-                    self._note(self._ocr_setting, f"OCR fell back to RapidOCR: {error}")
+                    self._note(
+                        f"OCR engine {self._ocr_setting} is not available here; RapidOCR takes "
+                        f"its place. {error}"
+                    )
                     self._ocr = open_ocr("rapidocr")
             return self._ocr
 
-    def _note(self, wanted: str, sentence: str) -> None:
-        self._fallbacks[wanted] = sentence
-        log.warning(sentence)
+    def _note(self, sentence: str) -> None:
+        with self._lock:
+            if sentence not in self._notices:
+                self._notices.append(sentence)
+                log.warning(sentence)

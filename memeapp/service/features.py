@@ -26,18 +26,36 @@ BATCH = 32
 """Memes in memory at once: peak memory is bounded by this, not by the corpus."""
 
 
-def read_missing_text(
+def prepare(
+    store: Store,
+    memes: Sequence[Meme],
+    encoder: Encoder,
+    ocr: Callable[[], OcrEngine],
+    report: Report,
+) -> tuple[list[Meme], int]:
+    """Read the text of memes that have none and encode what the store has no features for.
+
+    The store keeps both: interrupted and started again, it goes on where it was.
+
+    Returns:
+        The memes with their texts, in the same order, and how many pictures were encoded.
+    """
+    complete = _read_missing_text(store, memes, ocr, between(report, 0.0, 0.5))
+    encoded = _encode_pictures(store, complete, encoder, between(report, 0.5, 0.9))
+    _encode_texts(store, complete, encoder, between(report, 0.9, 1.0))
+    return complete, encoded
+
+
+def _read_missing_text(
     store: Store, memes: Sequence[Meme], ocr: Callable[[], OcrEngine], report: Report
 ) -> list[Meme]:
-    """Give a text to every meme that has none, by OCR; the store keeps it. Same order back."""
     unread = sum(meme.text_source is TextSource.NONE for meme in memes)
     read = 0
     complete = []
     for meme in memes:
         if meme.text_source is TextSource.NONE:
-            report("Reading text", read / unread)
-            with Image.open(store.picture_path(meme.id)) as picture:
-                text = ocr().read(picture.convert("RGB")).text
+            report("Reading texts", read / unread)
+            text = ocr().read(_open(store, meme)).text
             store.set_text(meme.id, text, TextSource.OCR)
             meme = store.meme(meme.id)
             read += 1
@@ -45,34 +63,30 @@ def read_missing_text(
     return complete
 
 
-def encode_missing(store: Store, memes: Sequence[Meme], encoder: Encoder, report: Report) -> int:
-    """Encode pictures and texts that the store has no features for; the store keeps them.
-
-    Interrupted and started again, it goes on where it was.
-
-    Returns:
-        How many pictures were encoded.
-    """
+def _encode_pictures(store: Store, memes: Sequence[Meme], encoder: Encoder, report: Report) -> int:
     cached = store.image_features(encoder.id, [meme.id for meme in memes])
     todo = [meme for meme in memes if meme.id not in cached]
     for done, batch in _chunks(todo):
         report("Encoding pictures", done / len(todo))
-        pictures = []
-        for meme in batch:
-            with Image.open(store.picture_path(meme.id)) as picture:
-                pictures.append(picture.convert("RGB"))
-        vectors = encoder.encode_images(pictures)
-        store.put_image_features(
-            encoder.id, {meme.id: row for meme, row in zip(batch, vectors, strict=True)}
-        )
-    texts = list(dict.fromkeys(meme.text for meme in memes))
-    known = store.text_features(encoder.id, texts)
-    unknown = [text for text in texts if text not in known]
-    for done, chunk in _chunks(unknown):
-        report("Encoding texts", done / len(unknown))
-        vectors = encoder.encode_texts(chunk)
-        store.put_text_features(encoder.id, dict(zip(chunk, vectors, strict=True)))
+        vectors = encoder.encode_images([_open(store, meme) for meme in batch])
+        rows = {meme.id: row for meme, row in zip(batch, vectors, strict=True)}
+        store.put_image_features(encoder.id, rows)
     return len(todo)
+
+
+def _encode_texts(store: Store, memes: Sequence[Meme], encoder: Encoder, report: Report) -> None:
+    texts = list(dict.fromkeys(meme.text for meme in memes))
+    cached = store.text_features(encoder.id, texts)
+    todo = [text for text in texts if text not in cached]
+    for done, batch in _chunks(todo):
+        report("Encoding texts", done / len(todo))
+        vectors = encoder.encode_texts(batch)
+        store.put_text_features(encoder.id, dict(zip(batch, vectors, strict=True)))
+
+
+def _open(store: Store, meme: Meme) -> Image.Image:
+    with Image.open(store.picture_path(meme.id)) as picture:
+        return picture.convert("RGB")
 
 
 def feature_set(
@@ -112,6 +126,15 @@ def soft_targets(votes: Sequence[Vote], labels: Sequence[str]) -> dict[str, NDAr
     shares = vote_shares(pd.DataFrame(rows, columns=["meme", "label", "value"]))
     table = shares.reindex(columns=list(labels)).astype(np.float32)
     return dict(zip(table.index, table.to_numpy(), strict=True))
+
+
+def between(report: Report, low: float, high: float) -> Report:
+    """A report for one part of a task: its share done is scaled into [low, high]."""
+
+    def scaled(stage: str, done: float) -> None:
+        report(stage, low + (high - low) * done)
+
+    return scaled
 
 
 def _stack(rows: Sequence[NDArray[np.float32]], width: int) -> NDArray[np.float32]:

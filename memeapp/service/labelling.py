@@ -64,7 +64,8 @@ class Labelling:
 
     def progress(self, annotator_id: str) -> tuple[int, int]:
         """How many memes this person has judged, and how many are left for them."""
-        return self._store.progress(annotator_id, votes_per_meme=self._votes_per_meme)
+        left = self._store.memes_left(annotator_id, votes_per_meme=self._votes_per_meme)
+        return self._store.vote_count_of(annotator_id), left
 
     def picture(self, meme_id: str) -> Path:
         """The file of a meme's picture. Raises: NotFound."""

@@ -13,6 +13,7 @@ from memeapp.images import decode
 from memeapp.labels import LabelSchema
 from memeapp.service.features import soft_targets
 from memeapp.store import Store
+from memeapp.store.votes import MAX_NAME
 from memeapp.text import check_length
 from memeapp.types import TextSource
 
@@ -86,7 +87,9 @@ class Transfer:
             report.known += known
             report.added += not known
             if row.labels:
-                annotator = annotator or self._store.import_annotator(folder.name)
+                annotator = annotator or self._store.import_annotator(
+                    folder.resolve().name[:MAX_NAME]
+                )
                 self._store.add_vote(
                     picture.id,
                     annotator.id,

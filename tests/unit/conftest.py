@@ -1,0 +1,112 @@
+"""Small real parts and fakes for the heavy ones, for tests of the use cases."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from memeapp.encoders.base import Encoder
+from memeapp.errors import Unavailable
+from memeapp.images import decode
+from memeapp.ocr import OcrEngine
+from memeapp.store import Store
+from memeapp.types import Box, Reading, TextLine
+
+
+class FakeEncoder(Encoder):
+    """Three numbers of the picture's colour, four of the text: quick, and they tell apart."""
+
+    id = "fake-1"
+    image_width = 3
+    text_width = 4
+
+    def __init__(self) -> None:
+        self.pictures_seen = 0
+
+    def encode_images(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+        self.pictures_seen += len(pictures)
+        return np.array(
+            [np.asarray(picture).mean(axis=(0, 1)) / 255 for picture in pictures], np.float32
+        )
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        return np.array(
+            [
+                [len(text) / 100, "red" in text, "kitchen" in text, "engine" in text]
+                for text in texts
+            ],
+            np.float32,
+        )
+
+
+class FakeOcr(OcrEngine):
+    """Reads the same line from every picture."""
+
+    name = "fake-ocr"
+
+    def __init__(self, text: str = "a line that was read") -> None:
+        self.text = text
+        self.reads = 0
+
+    def read(self, image: Image.Image) -> Reading:
+        self.reads += 1
+        return Reading((TextLine(self.text, 0.9, Box(0, 0, 10, 10)),), self.name, 0.25)
+
+
+class FakeEngines:
+    """Hands out the fakes under the encoder ids it is told to know."""
+
+    def __init__(self, *known: str) -> None:
+        self.fake = FakeEncoder()
+        self.reader = FakeOcr()
+        self.known = known or ("fake-1",)
+        self.notices: tuple[str, ...] = ()
+
+    def encoder(self) -> Encoder:
+        return self.fake
+
+    def encoder_for(self, spec: str) -> Encoder:
+        if spec not in self.known:
+            raise Unavailable(f"{spec} cannot be had")
+        return self.fake
+
+    def ocr(self) -> OcrEngine:
+        return self.reader
+
+
+def draw_picture(number: int, size: int = 96) -> bytes:
+    """A PNG of coloured squares that differs from that of every other number, also by its hash."""
+    random = np.random.default_rng(number)
+    picture = Image.new("RGB", (size, size))
+    draw = ImageDraw.Draw(picture)
+    cells = random.integers(0, 256, (8, 8, 3))
+    cell = size // 8
+    for row in range(8):
+        for column in range(8):
+            corner = (column * cell, row * cell)
+            draw.rectangle(
+                (*corner, corner[0] + cell, corner[1] + cell),
+                fill=tuple(int(value) for value in cells[row, column]),
+            )
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "data")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def engines():
+    return FakeEngines()
+
+
+@pytest.fixture
+def picture():
+    return decode(draw_picture(0))

@@ -1,0 +1,128 @@
+import subprocess
+import sys
+
+import pytest
+
+from memeapp.errors import Busy, NotFound, TooFewLabels, Unavailable
+from memeapp.jobs import Jobs
+from memeapp.learn.metrics import measure
+from memeapp.service.training import Trained
+from memeapp.settings import Settings
+from memeapp.types import JobState, ModelVersion
+
+
+class FakeTraining:
+    """A training that reports three steps and then does what the test wants."""
+
+    def __init__(self):
+        self.enough = True
+        self.ending = None
+        self.in_between = lambda: None
+
+    def check(self):
+        if not self.enough:
+            raise TooFewLabels("3 labelled memes; 30 are needed.")
+
+    def train(self, report, *, seed):
+        for done in (0.0, 0.4, 0.8):
+            report("at work", done)
+            self.in_between()
+        if self.ending:
+            raise self.ending
+        version = ModelVersion("v0001", "now", "fake-1", ("a", "b"), None, "best", {})
+        metrics = measure([[1, 0], [0, 1]], [[1, 0], [0, 1]], [[1, 0], [0, 1]], labels=("a", "b"))
+        return Trained(version, metrics, None)
+
+
+@pytest.fixture
+def training():
+    return FakeTraining()
+
+
+@pytest.fixture
+def jobs(store, training):
+    return Jobs(store, training, Settings(data=store.folder))
+
+
+def test_a_job_that_ends_well_names_its_version_and_its_scores(jobs, store):
+    seen = []
+    done = jobs.run(store.add_job().id, also=lambda stage, share: seen.append(share))
+    assert (done.state, done.version, done.progress) == (JobState.FINISHED, "v0001", 1.0)
+    assert "A 1.000" in done.message
+    assert seen == [0.0, 0.4, 0.8]
+    assert [version.name for version in store.versions()] == ["v0001"]
+
+
+def test_the_progress_is_in_the_database_while_it_runs(jobs, store, training):
+    seen = []
+    training.in_between = lambda: seen.append(jobs.latest())
+    jobs.run(store.add_job().id)
+    assert [(job.state, job.stage, job.progress) for job in seen] == [
+        (JobState.RUNNING, "at work", share) for share in (0.0, 0.4, 0.8)
+    ]
+
+
+def test_a_cancelled_job_stops_at_its_next_report(jobs, store, training):
+    job = store.add_job()
+    steps = []
+
+    def cancel():
+        steps.append(1)
+        jobs.cancel(job.id)
+
+    training.in_between = cancel
+    done = jobs.run(job.id)
+    assert done.state is JobState.CANCELLED
+    assert len(steps) == 1
+    assert store.versions() == []
+
+
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [(Unavailable("no weights"), "no weights"), (RuntimeError("a bug"), "RuntimeError: a bug")],
+)
+def test_a_job_that_fails_says_why(jobs, store, training, ending, words):
+    training.ending = ending
+    done = jobs.run(store.add_job().id)
+    assert done.state is JobState.FAILED
+    assert words in done.message
+
+
+def test_too_few_labels_are_said_before_a_process_starts(jobs, store, training):
+    training.enough = False
+    with pytest.raises(TooFewLabels):
+        jobs.start()
+    assert store.latest_job() is None
+
+
+def test_there_is_one_job_at_a_time(jobs, store):
+    store.update_job(store.add_job().id, pid=None)
+    with pytest.raises(Busy):
+        jobs.start()
+
+
+def test_a_job_whose_process_is_gone_is_marked_failed(jobs, store):
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    store.update_job(store.add_job().id, state=JobState.RUNNING, pid=gone.pid)
+    assert jobs.latest().state is JobState.FAILED
+    assert "start it again" in jobs.latest().message
+
+
+def test_a_process_that_is_not_ours_does_not_keep_a_job_alive(jobs, store):
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        store.update_job(store.add_job().id, state=JobState.RUNNING, pid=other.pid)
+        assert jobs.latest().state is JobState.FAILED
+    finally:
+        other.communicate(b"\n")
+
+
+def test_a_job_that_has_ended_cannot_be_cancelled(jobs, store):
+    job = jobs.run(store.add_job().id)
+    with pytest.raises(NotFound):
+        jobs.cancel(job.id)
+
+
+def test_there_is_no_job_in_a_new_data_folder(jobs):
+    assert jobs.latest() is None
