@@ -1,0 +1,121 @@
+"""The Admin page: counts, retraining, versions. The server sends nothing of it to anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from memeapp.errors import NotFound
+from memeapp.ui.components import (
+    AT_ONCE,
+    NO_COOKIE,
+    explain,
+    fragment,
+    identity_of,
+    payload_of,
+    region,
+    require_admin,
+)
+
+if TYPE_CHECKING:
+    from memeapp.wiring import App
+
+LOGIN = "async (password) => [await window.memeapp.post('auth/admin', {password})]"
+SECONDS_BETWEEN_LOOKS = 2.0
+
+
+def build(app: App, demo: gr.Blocks) -> None:
+    """Lay the page out inside the tab that is open."""
+
+    def dashboard() -> str:
+        return fragment(
+            "dashboard",
+            counts=app.training.counts(),
+            schema=app.schema,
+            job=app.jobs.latest(),
+            versions=app.training.versions(),
+            current=app.training.current().name,
+        )
+
+    def opened(request: gr.Request) -> tuple[Any, str, Any]:
+        """The dashboard for an admin, the login form for everybody else."""
+        admin = identity_of(request).admin
+        return (
+            gr.Column(visible=not admin),
+            dashboard() if admin else "",
+            gr.Timer(active=admin),
+        )
+
+    def logged_in(message: str, request: gr.Request) -> tuple[Any, str, Any, str, str]:
+        """`message` is what the cookie route answered; empty when all went well."""
+        form, shown, timer = opened(request)
+        message = message or ("" if shown else NO_COOKIE)
+        return form, shown, timer, fragment("problem", message=message) if message else "", ""
+
+    def acted(request: gr.Request, act: Callable[[], str]) -> tuple[Any, str, Any, str]:
+        require_admin(request)
+        try:
+            message = act()
+            told = fragment("note", message=message) if message else ""
+        except Exception as error:
+            told = fragment("problem", message=explain(error))
+        return *opened(request), told
+
+    def retrain(request: gr.Request) -> tuple[Any, str, Any, str]:
+        def act() -> str:
+            app.jobs.start()
+            return ""  # the dashboard shows the job
+
+        return acted(request, act)
+
+    def cancel(request: gr.Request) -> tuple[Any, str, Any, str]:
+        def act() -> str:
+            if (job := app.jobs.latest()) is None:
+                raise NotFound("There is no training job to cancel.")
+            app.jobs.cancel(job.id)
+            return "The job stops at its next step."
+
+        return acted(request, act)
+
+    def promote(event: gr.EventData, request: gr.Request) -> tuple[Any, str, Any, str]:
+        name = str(payload_of(event).get("version", ""))
+
+        def act() -> str:
+            app.training.promote(name)
+            return f"Version {name} answers from now on."
+
+        return acted(request, act)
+
+    with gr.Column(elem_id="admin-login", visible=False) as form:
+        password = gr.Textbox(
+            label="Admin password",
+            type="password",
+            max_length=1000,
+            elem_id="admin-password",
+        )
+        button = gr.Button("Log in", variant="primary", elem_id="admin-button")
+    message = region("admin-message")
+    panel = gr.HTML(
+        "",
+        js_on_load=(
+            "window.memeapp.dashboard(element, trigger);"
+            "// 'opened', 'retrain', 'cancel', 'promote': gradio looks for the names of events here"
+        ),
+        apply_default_css=False,
+        elem_id="admin-dashboard",
+    )
+    timer = gr.Timer(SECONDS_BETWEEN_LOOKS, active=False)
+
+    view = [form, panel, timer]
+    for event, api_name in ((button.click, "admin_login"), (password.submit, "admin_enter")):
+        event(
+            logged_in, password, [*view, message, password], js=LOGIN, api_name=api_name, **AT_ONCE
+        )
+    for handler in (retrain, cancel, promote):
+        listen = getattr(panel, handler.__name__)
+        listen(handler, None, [*view, message], api_name=f"admin_{handler.__name__}", **AT_ONCE)
+    panel.opened(opened, None, view, api_name="admin_open", **AT_ONCE)
+    timer.tick(opened, None, view, api_name="admin_look", **AT_ONCE)
+    demo.load(opened, None, view, api_name="admin_load", **AT_ONCE)

@@ -1,0 +1,214 @@
+"""The web server: cookie routes, pictures, security headers, and the pages mounted at the root."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from pydantic import BaseModel, Field
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from memeapp import __version__
+from memeapp.auth import (
+    ADMIN_COOKIE,
+    ADMIN_SECONDS,
+    ANNOTATOR_COOKIE,
+    ANNOTATOR_SECONDS,
+)
+from memeapp.errors import BadInput, NotAllowed, NotFound
+from memeapp.ui import admin, annotate, classify
+from memeapp.ui.theme import head, theme
+
+if TYPE_CHECKING:
+    from memeapp.wiring import App
+
+HEADERS = {
+    # Gradio compiles its templates in the browser: it needs 'unsafe-inline' and 'unsafe-eval'.
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+        "connect-src 'self' blob: data:; worker-src 'self' blob:; object-src 'none'; "
+        "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+}
+
+# Gradio routes that no page uses and that make the server work for anybody.
+CLOSED = ("/gradio_api/process_recording", "/gradio_api/deep_link")
+
+
+class Gate:
+    """Middleware: our headers on every answer, and 404 for what is closed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif scope["path"].startswith(CLOSED):
+            await Response(status_code=404)(scope, receive, send_with_headers)
+        else:
+            await self.app(scope, receive, send_with_headers)
+
+
+class Login(BaseModel):
+    password: Annotated[str, Field(max_length=1000)]
+
+
+class Join(BaseModel):
+    name: Annotated[str, Field(max_length=1000)]
+
+
+class Leave(BaseModel):
+    role: Literal["admin", "annotator"]
+
+
+def build_app(app: App) -> FastAPI:
+    """The whole web app. Serve it with `serve`, or with any ASGI server in one process."""
+    os.environ["GRADIO_TEMP_DIR"] = str(app.settings.data.resolve() / "uploads")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # Gradio sums up its statistics after each event otherwise, which halves the throughput.
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000"
+    page = FastAPI(title="memeapp", docs_url=None, redoc_url=None, openapi_url=None)
+    page.add_middleware(Gate)
+    _add_routes(page, app)
+    demo = _pages(app)
+    gr.mount_gradio_app(
+        page,
+        demo,
+        path="/",
+        root_path=app.settings.root_path or None,
+        auth_dependency=lambda request: app.auth.identity(request.cookies).username,
+        show_error=False,
+        ssr_mode=False,
+        run_history=False,
+        footer_links=[],
+        max_file_size=app.settings.max_upload_mb * 2**20,
+        theme=theme(),
+        head=head(),
+    )
+    # Only `launch` sets this, and without it gradio lets a client name any file of the server.
+    demo.has_launched = True
+    return page
+
+
+def serve(app: App, *, announce: Callable[[str], object]) -> None:
+    """Open the models, listen, and tell the address; returns when the server is stopped."""
+    settings = app.settings
+    for notice in app.classifier.status().notices:
+        announce(notice)
+    config = uvicorn.Config(
+        build_app(app),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        server_header=False,
+    )
+    listening = config.bind_socket()
+    if password := app.auth.generate():
+        announce(f"Admin password, shown this once: {password}")
+    host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
+    announce(f"Open http://{host}:{settings.port}{settings.root_path} (Ctrl+C stops the app)")
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean stop
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _pages(app: App) -> gr.Blocks:
+    demo = gr.Blocks(title="memeapp", analytics_enabled=False, delete_cache=(3600, 86400))
+    with demo:
+        gr.HTML(
+            f"<h1>memeapp</h1><p>People judge memes, a model learns from them. "
+            f"<span>Version {__version__}</span></p>",
+            js_on_load=None,
+            apply_default_css=False,
+            elem_id="masthead",
+        )
+        with gr.Tabs(elem_id="pages"):
+            for title, build in (
+                ("Classify", classify.build),
+                ("Annotate", annotate.build),
+                ("Admin", admin.build),
+            ):
+                with gr.Tab(title, id=title.lower(), elem_id=f"tab-{title.lower()}"):
+                    build(app, demo)
+    demo.queue(default_concurrency_limit=8, max_size=200)
+    return demo
+
+
+def _add_routes(page: FastAPI, app: App) -> None:
+    settings = app.settings
+    cookie_path = settings.root_path or "/"
+
+    def signed_in(cookie: str, token: str, seconds: int) -> Response:
+        response = JSONResponse({"ok": True})
+        response.set_cookie(
+            cookie,
+            token,
+            max_age=seconds,
+            path=cookie_path,
+            secure=settings.secure_cookies,
+            httponly=True,
+            samesite="strict",
+        )
+        return response
+
+    @page.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "ok", "version": __version__}
+
+    @page.post("/auth/admin")
+    async def login(body: Login) -> Response:
+        try:
+            token = await asyncio.to_thread(app.auth.admin_token, body.password)
+        except NotAllowed as error:
+            await asyncio.sleep(app.auth.pause)
+            raise HTTPException(403, str(error)) from error
+        return signed_in(ADMIN_COOKIE, token, ADMIN_SECONDS)
+
+    @page.post("/auth/annotator")
+    def join(body: Join) -> Response:
+        try:
+            annotator = app.labelling.join(body.name)
+        except BadInput as error:
+            raise HTTPException(400, str(error)) from error
+        token = app.auth.annotator_token(annotator.id)
+        return signed_in(ANNOTATOR_COOKIE, token, ANNOTATOR_SECONDS)
+
+    @page.post("/auth/leave")
+    def leave(body: Leave) -> Response:
+        response = JSONResponse({"ok": True})
+        cookie = ADMIN_COOKIE if body.role == "admin" else ANNOTATOR_COOKIE
+        response.delete_cookie(cookie, path=cookie_path)
+        return response
+
+    @page.get("/media/{meme_id}")
+    def media(meme_id: str, request: Request) -> Response:
+        """A meme's picture, for people who judge and for admins."""
+        identity = app.auth.identity(request.cookies)
+        if not (identity.admin or identity.annotator_id):
+            raise HTTPException(403, "Enter a name on the Annotate page first.")
+        try:
+            file = app.labelling.picture(meme_id)
+        except NotFound as error:
+            raise HTTPException(404, "There is no such meme.") from error
+        return FileResponse(
+            file, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
+        )

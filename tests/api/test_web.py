@@ -1,0 +1,275 @@
+"""Cookie routes, pictures, headers, and what happens to hostile uploads."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from memeapp.auth import ADMIN_COOKIE, ANNOTATOR_COOKIE
+from memeapp.errors import BadText
+from tests.api.conftest import Answer, Client
+from tests.api.test_who_may import vote
+from tests.conftest import OCR_TEXT, PASSWORD, FakeApp, FakeStatus, picture_bytes, serving
+
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+}
+MEME = f"{1:064x}"
+
+
+def bomb() -> bytes:
+    """A PNG whose header promises 13,000 × 13,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", 13_000, 13_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + (chunk(b"IEND", b""))
+    )
+
+
+def classify(client: Client, picture: object, text: str = "", keep: bool = False) -> Answer:
+    return client.send("call", "classify", [picture, text, "", keep])
+
+
+def test_health_says_ok(client: Client) -> None:
+    assert client.http.get("health").json()["status"] == "ok"
+
+
+@pytest.mark.parametrize("path", ["", "health", "config", "media/x", "assets/none", "auth/admin"])
+def test_every_answer_carries_the_security_headers(client: Client, path: str) -> None:
+    headers = client.http.get(path).headers
+    assert {name: headers.get(name) for name in HEADERS} == HEADERS
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+def test_routes_of_gradio_that_no_page_uses_are_closed(client: Client) -> None:
+    assert client.http.post("gradio_api/process_recording").status_code == 404
+    assert client.http.get("gradio_api/deep_link").status_code == 404
+
+
+def test_cookies_are_out_of_reach_of_scripts_and_other_sites(client: Client) -> None:
+    replies = {
+        ADMIN_COOKIE: client.http.post("auth/admin", json={"password": PASSWORD}),
+        ANNOTATOR_COOKIE: client.http.post("auth/annotator", json={"name": "Ada"}),
+    }
+    for name, reply in replies.items():
+        cookie = reply.headers["set-cookie"]
+        assert cookie.startswith(f"{name}=")
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        assert "Secure" not in cookie
+
+
+def test_cookies_are_secure_and_stay_under_the_prefix_where_the_settings_say_so(
+    fake: FakeApp,
+) -> None:
+    fake.settings = replace(fake.settings, secure_cookies=True, root_path="/memes")
+    with serving(fake) as address:
+        reply = httpx.post(f"{address}auth/annotator", json={"name": "Ada"})
+    assert "Secure" in reply.headers["set-cookie"]
+    assert "Path=/memes" in reply.headers["set-cookie"]
+
+
+def test_a_wrong_password_sets_no_cookie_and_says_why(client: Client) -> None:
+    reply = client.http.post("auth/admin", json={"password": "wrong"})
+    assert reply.status_code == 403
+    assert "not the admin password" in reply.json()["detail"]
+    assert "set-cookie" not in reply.headers
+
+
+def test_only_json_is_taken(client: Client) -> None:
+    reply = client.http.post("auth/admin", data={"password": PASSWORD})
+    assert reply.status_code == 422
+    assert "set-cookie" not in reply.headers
+
+
+def test_an_unusable_name_is_refused_with_the_reason(client: Client) -> None:
+    client.become_annotator("Ada")
+    reply = client.http.post("auth/annotator", json={"name": "Ada"})
+    assert reply.status_code == 400
+    assert "taken" in reply.json()["detail"]
+
+
+def test_pictures_are_for_annotators_and_admins(client: Client) -> None:
+    assert client.http.get(f"media/{MEME}").status_code == 403
+    client.become_annotator("Ada")
+    reply = client.http.get(f"media/{MEME}")
+    assert reply.status_code == 200
+    assert reply.headers["content-type"] == "image/jpeg"
+    assert reply.headers["cache-control"].startswith("private")
+    client.http.cookies.clear()
+    client.become_admin(PASSWORD)
+    assert client.http.get(f"media/{MEME}").status_code == 200
+
+
+@pytest.mark.parametrize("meme", ["0" * 64, "..%2f..%2fsecret.key", "%2e%2e", "x"])
+def test_an_unknown_picture_is_not_found(client: Client, meme: str) -> None:
+    client.become_annotator("Ada")
+    assert client.http.get(f"media/{meme}").status_code == 404
+
+
+def test_a_picture_is_classified_and_its_text_comes_back(client: Client, fake: FakeApp) -> None:
+    answer = classify(client, client.upload("meme.png", picture_bytes()))
+    assert answer.data is not None
+    result, text, _ = answer.data
+    assert "does not read this meme as" in result
+    assert "model shipped-1 · encoder embedded-1 · OCR rapidocr · 0.42 s" in result
+    assert text == OCR_TEXT
+    assert fake.classifier.kept == []
+
+
+def test_a_picture_is_kept_only_with_consent(client: Client, fake: FakeApp) -> None:
+    classify(client, client.upload("meme.png", picture_bytes()), "a text", True)
+    assert [text for _, text in fake.classifier.kept] == ["a text"]
+
+
+def test_fall_backs_are_told_on_the_page(client: Client, fake: FakeApp) -> None:
+    fake.classifier.now = FakeStatus(notices=("The embedded encoder answers instead.",))
+    assert "answers instead" in client.send("call", "classify_status", []).text
+    assert "answers instead" in classify(client, client.upload("a.png", picture_bytes())).text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("text.png", b"this is no picture", "text.png"),
+        ("empty.png", b"", "empty"),
+        ("cut.jpg", picture_bytes(format="JPEG", side=400)[:900], "cut.jpg"),
+        ("bomb.png", bomb(), "megapixel"),
+    ],
+)
+def test_a_bad_picture_gives_a_clear_message(
+    client: Client, name: str, content: bytes, words: str
+) -> None:
+    answer = classify(client, client.upload(name, content))
+    assert answer.data is not None
+    assert "Sorry." in answer.data[0]
+    assert words in answer.data[0]
+    assert "Traceback" not in answer.text
+
+
+def test_no_picture_at_all_gives_a_clear_message(client: Client) -> None:
+    assert "Choose a picture first." in classify(client, None).text
+
+
+def test_a_text_that_is_too_long_gives_the_message_of_the_service(
+    client: Client, fake: FakeApp
+) -> None:
+    fake.classifier.error = BadText("The text has 5000 characters; 2000 are allowed.")
+    answer = classify(client, client.upload("a.png", picture_bytes()), "x" * 5000)
+    assert "2000 are allowed" in answer.text
+
+
+def test_an_unexpected_error_is_logged_and_not_shown(
+    client: Client, fake: FakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.classifier.error = RuntimeError("a secret detail")
+    answer = classify(client, client.upload("a.png", picture_bytes()))
+    assert "Something went wrong on the server" in answer.text
+    assert "a secret detail" not in answer.text
+    assert "a secret detail" in caplog.text
+
+
+def test_file_names_are_escaped(client: Client) -> None:
+    picture = client.upload("a.png", b"no picture") | {"orig_name": "<img src=x onerror=alert(1)>"}
+    answer = classify(client, picture)
+    assert answer.data is not None
+    assert "<img" not in answer.data[0]
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Iterator[Path]:
+    """A picture of the server that nobody uploaded."""
+    file = tmp_path / "private.png"
+    file.write_bytes(picture_bytes("black"))
+    yield file
+
+
+@pytest.mark.parametrize("route", Client.ROUTES)
+def test_a_client_cannot_name_a_file_of_the_server(
+    client: Client, secret: Path, route: str
+) -> None:
+    picture = {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
+    answer = client.send(route, "classify_check", [picture])
+    assert answer.data is None
+    assert not list((secret.parent / "uploads").rglob("private.png"))
+
+
+def test_a_client_cannot_make_the_server_fetch_an_address(client: Client, address: str) -> None:
+    picture = {"path": f"{address}health", "meta": {"_type": "gradio.FileData"}}
+    answer = classify(client, picture)
+    assert answer.data is None
+
+
+def test_uploads_lie_in_the_data_folder(client: Client, tmp_path: Path) -> None:
+    path = Path(client.upload("a.png", picture_bytes())["path"])
+    assert path.is_relative_to(tmp_path / "uploads")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": None},
+        {"key": 3},
+        {"key": "short"},
+        {"meme": None},
+        {"labels": ["unknown"]},
+        {"labels": ["violence"]},
+    ],
+)
+def test_a_malformed_vote_is_refused_with_a_reason(
+    client: Client, fake: FakeApp, changes: dict[str, object]
+) -> None:
+    client.become_annotator("Ada")
+    assert "Not saved." in client.send("join", "annotate_vote", [], vote(**changes)).text
+    assert fake.labelling.votes == []
+
+
+def test_a_vote_sent_twice_with_one_key_is_one_vote(client: Client, fake: FakeApp) -> None:
+    client.become_annotator("Ada")
+    for _ in range(2):
+        assert "Meme number 2" in client.send("join", "annotate_vote", [], vote()).text
+    assert len(fake.labelling.votes) == 1
+
+
+def test_a_second_vote_on_a_meme_is_told_kindly_and_the_next_meme_comes(
+    client: Client, fake: FakeApp
+) -> None:
+    client.become_annotator("Ada")
+    client.send("join", "annotate_vote", [], vote())
+    answer = client.send("join", "annotate_vote", [], vote(key="f" * 16))
+    assert "had been judged already" in answer.text
+    assert "Meme number 2" in answer.text
+    assert len(fake.labelling.votes) == 1
+
+
+@pytest.mark.parametrize("seconds", [-5, 1e300, "soon", None, True])
+def test_impossible_seconds_do_not_cost_the_vote(
+    client: Client, fake: FakeApp, seconds: object
+) -> None:
+    client.become_annotator("Ada")
+    client.send("join", "annotate_vote", [], vote(seconds=seconds))
+    assert 0 <= fake.labelling.votes[0].seconds <= 24 * 3600
+
+
+def test_the_text_of_a_meme_is_escaped(client: Client, fake: FakeApp) -> None:
+    fake.labelling.memes[0] = replace(fake.labelling.memes[0], text="<script>alert(1)</script>")
+    client.become_annotator("Ada")
+    answer = client.send("join", "annotate_load", [])
+    assert "&lt;script&gt;" in answer.text
+    assert "<script>" not in answer.text

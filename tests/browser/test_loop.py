@@ -1,0 +1,189 @@
+"""The whole loop with the real parts: a meme in, answers out, votes, a retrain, the new version."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+from playwright.sync_api import Browser, Page, expect
+
+from memeapp.labels import MAMI
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+
+PASSWORD = "a long password"
+CAPTION = "MY CAT REPAIRED THE KEYBOARD"
+WHO = ("women", "girls", "wives", "ladies")
+SAYS_YES = (
+    ("stereotype", "{} belong in the kitchen"),
+    ("shaming", "{} look old without paint"),
+    ("objectification", "{} are a nice view"),
+    ("violence", "{} should be kept locked up"),
+)
+SAYS_NO = (
+    "{} won the chess game",
+    "the cat likes {} and coffee",
+    "{} wrote this program",
+    "rain again say the {}",
+)
+
+
+def draw(text: str, seed: int) -> Image.Image:
+    """A meme of coloured blocks with a caption, different enough from every other one."""
+    rng = random.Random(seed)
+    small = Image.new("RGB", (6, 6))
+    for x in range(6):
+        for y in range(6):
+            small.putpixel((x, y), tuple(rng.randrange(60, 200) for _ in range(3)))
+    image = small.resize((480, 480), Image.Resampling.BICUBIC)
+    font = ImageFont.load_default(26)
+    options = {"font": font, "anchor": "mm", "stroke_width": 3, "stroke_fill": "black"}
+    ImageDraw.Draw(image).text((240, 430), text, fill="white", **options)
+    return image
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 labelled memes in MAMI's layout and three without labels."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rows: list[dict[str, object]] = []
+    for number in range(64):
+        who = WHO[number // 2 % 4]
+        name = f"{number}.jpg"
+        if number % 2:
+            kind, phrase = SAYS_YES[number // 8 % 4]
+            labels = {label: int(label in ("misogynous", kind)) for label in MAMI.names}
+        else:
+            phrase, labels = SAYS_NO[number // 8 % 4], dict.fromkeys(MAMI.names, 0)
+        text = phrase.format(who)
+        draw(text, number).save(folder / name)
+        rows.append({"file_name": name, **labels, "Text Transcription": text})
+    with (folder / "training.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(rows[0]), delimiter="\t")
+        table.writeheader()
+        table.writerows(rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unlabelled")
+    for number in range(3):
+        draw(f"picture number {number}", 1000 + number).save(folder / f"new{number}.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def app(corpus: Path, unlabelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app as people start it, over a data folder filled by the command line."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "MEMEAPP_DATA": str(tmp_path_factory.mktemp("data")),
+        "MEMEAPP_PORT": str(port),
+        "MEMEAPP_ADMIN_PASSWORD": PASSWORD,
+        "MEMEAPP_OCR": "rapidocr",
+    }
+    for folder in (corpus, unlabelled):
+        command = [sys.executable, "-m", "memeapp", "import", str(folder)]
+        subprocess.run(command, env=environment, check=True, timeout=300)
+    log = tmp_path_factory.mktemp("log") / "serve.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "memeapp", "serve"],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    address = f"http://127.0.0.1:{port}/"
+    try:
+        _wait_for(address, process, log)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            httpx.get(f"{address}health").raise_for_status()
+            return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    pytest.fail(f"The app did not start:\n{log.read_text()}")
+
+
+@pytest.fixture
+def page(browser: Browser, app: str) -> Iterator[Page]:
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(app)
+    yield page
+    context.close()
+
+
+def classify(page: Page, picture: Path) -> str:
+    """Upload a picture, ask, and give the name of the version that answered."""
+    page.get_by_role("tab", name="Classify").click()
+    page.locator("#classify-picture input[type=file]").set_input_files(picture)
+    expect(page.locator("#classify-picture img")).to_be_visible()
+    page.get_by_role("button", name="Classify", exact=True).click()
+    article = page.locator("#classify-result article")
+    expect(article).to_be_visible(timeout=120_000)
+    return article.get_attribute("data-model") or ""
+
+
+def test_the_whole_loop(page: Page, tmp_path: Path) -> None:
+    meme = tmp_path / "meme.png"
+    draw(CAPTION, 77).save(meme)
+    shipped = classify(page, meme)
+    text = page.get_by_label("Text in the picture").input_value()
+    assert set(CAPTION.split()) & set(text.upper().split()), f"OCR read {text!r}"
+    result = page.locator("#classify-result")
+    expect(result.locator("h2[data-label=misogynous]")).to_have_count(1)
+    expect(result.locator("li[data-label]")).to_have_count(len(MAMI.children))
+
+    page.get_by_role("tab", name="Annotate").click()
+    page.get_by_label("Your name").fill("Ada")
+    page.get_by_role("button", name="Start", exact=True).click()
+    form = page.locator("#annotate-card form")
+    for done in range(2):
+        expect(page.locator("[data-progress]")).to_contain_text(f"{done} judged")
+        expect(form.locator("img")).to_be_visible()
+        assert page.evaluate("document.querySelector('#annotate-card img').decode()") is None
+        page.keyboard.press("r")
+        page.keyboard.press("Enter")
+    expect(page.locator("[data-progress]")).to_contain_text("2 judged")
+
+    page.get_by_role("tab", name="Admin").click()
+    page.get_by_label("Admin password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in", exact=True).click()
+    dashboard = page.locator("#admin-dashboard")
+    dashboard.get_by_role("button", name="Retrain").click()
+    expect(dashboard.locator("[data-job]")).to_be_visible()
+    page.reload()  # the progress survives
+    page.get_by_role("tab", name="Admin").click()
+    expect(dashboard.locator("[data-job]")).to_have_attribute(
+        "data-state", re.compile("finished|failed"), timeout=600_000
+    )
+    expect(dashboard.locator("[data-job]")).to_have_attribute("data-state", "finished")
+    trained = dashboard.locator("tr.current").get_attribute("data-version")
+    assert trained != shipped
+    # The picture box is empty after the reload: the next answer is a new one.
+    assert classify(page, meme) == trained

@@ -1,0 +1,203 @@
+"""Passwords, tokens and identities."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memeapp.auth import (
+    ADMIN_COOKIE,
+    ADMIN_SECONDS,
+    ANNOTATOR_COOKIE,
+    ANNOTATOR_SECONDS,
+    LONGEST_PAUSE,
+    Auth,
+    Identity,
+)
+from memeapp.errors import NotAllowed
+
+PASSWORD = "correct horse"
+
+
+class Clock:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def auth(tmp_path: Path) -> Auth:
+    return Auth(tmp_path, PASSWORD)
+
+
+def test_the_right_password_makes_an_admin(auth: Auth) -> None:
+    identity = auth.identity({ADMIN_COOKIE: auth.admin_token(PASSWORD)})
+    assert identity == Identity(admin=True)
+
+
+def test_a_wrong_password_is_refused_with_what_to_do(auth: Auth) -> None:
+    with pytest.raises(NotAllowed, match="try again"):
+        auth.admin_token("wrong")
+
+
+def test_an_annotator_token_names_the_annotator_and_makes_no_admin(auth: Auth) -> None:
+    identity = auth.identity({ANNOTATOR_COOKIE: auth.annotator_token("a1")})
+    assert identity == Identity(admin=False, annotator_id="a1")
+
+
+def test_admin_and_annotator_at_once(auth: Auth) -> None:
+    cookies = {
+        ADMIN_COOKIE: auth.admin_token(PASSWORD),
+        ANNOTATOR_COOKIE: auth.annotator_token("a1"),
+    }
+    assert auth.identity(cookies) == Identity(admin=True, annotator_id="a1")
+
+
+def _swapped(auth: Auth) -> dict[str, str]:
+    return {
+        ADMIN_COOKIE: auth.annotator_token("a1"),
+        ANNOTATOR_COOKIE: auth.admin_token(PASSWORD),
+    }
+
+
+def _cut(auth: Auth) -> dict[str, str]:
+    return {ADMIN_COOKIE: auth.admin_token(PASSWORD)[:-1]}
+
+
+def _changed(auth: Auth) -> dict[str, str]:
+    payload, _, rest = auth.annotator_token("a1").partition(".")
+    return {ANNOTATOR_COOKIE: payload[::-1] + "." + rest}
+
+
+@pytest.mark.parametrize("forge", [_swapped, _cut, _changed])
+def test_forged_cookies_are_a_visitor(auth: Auth, forge: Callable[[Auth], dict[str, str]]) -> None:
+    assert auth.identity(forge(auth)) == Identity()
+
+
+def test_tokens_of_another_installation_count_for_nothing(auth: Auth, tmp_path: Path) -> None:
+    other = Auth(tmp_path / "other", PASSWORD)
+    cookies = {
+        ADMIN_COOKIE: other.admin_token(PASSWORD),
+        ANNOTATOR_COOKIE: other.annotator_token("a1"),
+    }
+    assert auth.identity(cookies) == Identity()
+
+
+@settings(deadline=None)  # the first example hashes a password
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_any_text_as_a_cookie_is_a_visitor(
+    tmp_path_factory: pytest.TempPathFactory, admin: str, annotator: str
+) -> None:
+    auth = Auth(tmp_path_factory.getbasetemp() / "hostile", "")
+    assert auth.identity({ADMIN_COOKIE: admin, ANNOTATOR_COOKIE: annotator}) == Identity()
+
+
+def test_tokens_expire(tmp_path: Path) -> None:
+    clock = Clock()
+    auth = Auth(tmp_path, PASSWORD, clock=clock)
+    cookies = {
+        ADMIN_COOKIE: auth.admin_token(PASSWORD),
+        ANNOTATOR_COOKIE: auth.annotator_token("a1"),
+    }
+    clock.now += ADMIN_SECONDS - 1
+    assert auth.identity(cookies).admin
+    clock.now += 2
+    assert auth.identity(cookies) == Identity(admin=False, annotator_id="a1")
+    clock.now += ANNOTATOR_SECONDS
+    assert auth.identity(cookies) == Identity()
+
+
+def test_tokens_survive_a_restart_with_the_same_password(auth: Auth, tmp_path: Path) -> None:
+    cookies = {ADMIN_COOKIE: auth.admin_token(PASSWORD)}
+    assert Auth(tmp_path, PASSWORD).identity(cookies).admin
+
+
+def test_a_new_password_ends_admin_tokens_and_keeps_annotators(auth: Auth, tmp_path: Path) -> None:
+    cookies = {
+        ADMIN_COOKIE: auth.admin_token(PASSWORD),
+        ANNOTATOR_COOKIE: auth.annotator_token("a1"),
+    }
+    changed = Auth(tmp_path, "another one")
+    assert changed.identity(cookies) == Identity(admin=False, annotator_id="a1")
+    with pytest.raises(NotAllowed):
+        changed.admin_token(PASSWORD)
+
+
+def test_a_password_is_generated_once_and_stays_valid(tmp_path: Path) -> None:
+    password = Auth(tmp_path).generate()
+    assert password is not None
+    assert len(password) >= 16
+    second = Auth(tmp_path)
+    assert second.generate() is None
+    assert second.identity({ADMIN_COOKIE: second.admin_token(password)}).admin
+
+
+def test_opening_the_data_folder_alone_makes_no_password(tmp_path: Path) -> None:
+    Auth(tmp_path)  # as the command line does
+    assert Auth(tmp_path).generate() is not None
+
+
+@pytest.mark.parametrize("password", ["", "anything"])
+def test_nobody_is_admin_before_there_is_a_password(tmp_path: Path, password: str) -> None:
+    with pytest.raises(NotAllowed):
+        Auth(tmp_path).admin_token(password)
+
+
+def test_a_given_password_is_not_replaced_by_a_generated_one(auth: Auth) -> None:
+    assert auth.generate() is None
+    assert auth.admin_token(PASSWORD)
+
+
+def test_no_password_is_stored_in_the_clear_and_only_the_owner_can_read(
+    auth: Auth, tmp_path: Path
+) -> None:
+    files = list(tmp_path.iterdir())
+    assert {file.name for file in files} == {"secret.key", "admin.hash"}
+    for file in files:
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert PASSWORD not in file.read_text()
+
+
+def test_the_pause_grows_with_failures_up_to_a_bound_and_never_locks_the_admin_out(
+    auth: Auth,
+) -> None:
+    assert auth.pause == 0
+    pauses = []
+    for _ in range(7):
+        with pytest.raises(NotAllowed):
+            auth.admin_token("wrong")
+        pauses.append(auth.pause)
+    assert pauses == sorted(pauses)
+    assert pauses[0] < 1
+    assert pauses[-1] == LONGEST_PAUSE
+    assert auth.admin_token(PASSWORD)
+    assert auth.pause == 0
+
+
+@given(st.booleans(), st.one_of(st.none(), st.text(min_size=1)))
+def test_an_identity_survives_the_way_through_a_username(
+    admin: bool, annotator_id: str | None
+) -> None:
+    identity = Identity(admin, annotator_id)
+    assert Identity.parse(identity.username) == identity
+
+
+@given(st.one_of(st.none(), st.text()))
+def test_an_unknown_username_is_a_visitor(username: str | None) -> None:
+    if username is not None and username.startswith(("admin", "annotator:")):
+        return
+    assert Identity.parse(username) == Identity()
+
+
+@pytest.mark.parametrize("username", ["admin+", "admin+visitor", "annotator:", "adminx", "+admin"])
+def test_a_malformed_username_is_a_visitor(username: str) -> None:
+    assert Identity.parse(username) == Identity()
