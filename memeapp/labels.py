@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from memeapp.errors import BadSetting, BadVote
+from memeapp.errors import BadSetting, BadVote, Mismatch
+from memeapp.types import ModelVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,19 @@ class LabelSchema:
         if kinds and not judged[self.parent.name]:
             raise BadVote(
                 f"{kinds[0]!r} is ticked but {self.parent.name!r} is not; tick both or neither."
+            )
+
+    def check_version(self, version: ModelVersion) -> None:
+        """Refuse a model version that knows other labels.
+
+        Raises:
+            Mismatch: with both sides.
+        """
+        if version.labels != self.names:
+            raise Mismatch(
+                f"Version {version.name} knows the labels {', '.join(version.labels)}, but the "
+                f"schema in force has {', '.join(self.names)}. Label memes with this schema and "
+                "retrain, or set the schema back."
             )
 
     @classmethod

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memeapp.encoders import Encoder
-from memeapp.errors import Mismatch, Unavailable
+from memeapp.errors import BadSetting, Mismatch, Unavailable
 from memeapp.images import Picture
 from memeapp.labels import LabelSchema
 from memeapp.learn.checkpoint import Checkpoint
@@ -151,31 +151,21 @@ class Classifier:
             return self._voice_now[1]
 
     def _load(self) -> _Voice:
-        current = self._registry.current()
+        version = self._registry.current()
         notices: tuple[str, ...] = ()
-        if (wanted := self._engines.encoder().id) != current.encoder:
+        if (wanted := self._engines.encoder().id) != version.encoder:
             notices = (
-                f"No version has been trained on encoder {wanted} yet; {current.name} answers "
-                f"with {current.encoder} until somebody retrains.",
+                f"No version trained on encoder {wanted} is in use; {version.name} answers with "
+                f"{version.encoder} until somebody retrains.",
             )
         try:
-            return self._open(current, notices)
-        except Unavailable:
-            shipped = self._registry.shipped()
-            notice = (
-                f"Version {current.name} needs encoder {current.encoder}, which is not available "
-                f"here; {shipped.name} answers instead."
-            )
-            return self._open(shipped, (notice,))
-
-    def _open(self, version: ModelVersion, notices: tuple[str, ...]) -> _Voice:
-        if version.labels != self._schema.names:
-            raise Mismatch(
-                f"Version {version.name} knows the labels {', '.join(version.labels)}, but the "
-                f"schema in force has {', '.join(self._schema.names)}. Label memes with this "
-                "schema and retrain, or set the schema back."
-            )
-        encoder = self._engines.encoder_for(version.encoder)
+            encoder = self._engines.encoder_for(version.encoder)
+        except (Unavailable, BadSetting, Mismatch) as error:
+            # The folder of a local model may have moved or changed since the version was trained.
+            notices = (f"{version.name} cannot answer: {error} The shipped version takes over.",)
+            version = self._registry.shipped()
+            encoder = self._engines.encoder_for(version.encoder)
+        self._schema.check_version(version)
         return _Voice(version, self._registry.load(version.name), encoder, notices)
 
     def _image_features(self, encoder: Encoder, picture: Picture) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from memeapp.corpus import read_corpus
-from memeapp.errors import BadTable, Mismatch, TooFewLabels
+from memeapp.errors import BadTable, TooFewLabels
 from memeapp.images import decode
 from memeapp.labels import LabelSchema
 from memeapp.learn.checkpoint import Checkpoint
@@ -55,7 +55,7 @@ class Evaluation:
             Mismatch: if the version knows other labels than the schema.
             Unavailable: if the version's encoder cannot be had.
         """
-        self.check_labels(version)
+        self._schema.check_version(version)
         targets = soft_targets(self._store.votes(), self._schema.names)
         judged = [meme for meme in memes if meme.id in targets]
         if not judged:
@@ -78,7 +78,7 @@ class Evaluation:
             BadPicture: if a picture cannot be used.
         """
         version = self._registry.find(name) if name else self._registry.current()
-        self.check_labels(version)
+        self._schema.check_version(version)
         encoder = self._engines.encoder_for(version.encoder)
         rows = [row for row in read_corpus(folder, self._schema.names) if row.labels]
         if not rows:
@@ -100,15 +100,6 @@ class Evaluation:
             labels=names,
         )
         return measure_on(self._registry.load(version.name), judged)
-
-    def check_labels(self, version: ModelVersion) -> None:
-        """Raises: Mismatch, with both sides, if a version knows other labels than the schema."""
-        if version.labels != self._schema.names:
-            raise Mismatch(
-                f"Version {version.name} knows the labels {', '.join(version.labels)}, but the "
-                f"schema in force has {', '.join(self._schema.names)}. Label memes with this "
-                "schema and retrain, or set the schema back."
-            )
 
 
 def measure_on(checkpoint: Checkpoint, judged: FeatureSet) -> Metrics:

@@ -73,7 +73,7 @@ class Training:
             NotFound: if there is no such version.
             Mismatch: if it knows other labels.
         """
-        self._evaluation.check_labels(self._registry.find(name))
+        self._schema.check_version(self._registry.find(name))
         self._registry.promote(name)
 
     def check(self) -> None:
