@@ -18,8 +18,8 @@ from memeapp.encoders.embedded import ASSET, hash_terms, terms
 @click.command()
 @click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=ASSET)
-@click.option("--width", default=512, show_default=True, help="dimensions kept by the SVD")
-@click.option("--min-df", default=2, show_default=True, help="texts that a term must occur in")
+@click.option("--width", default=768, show_default=True, help="dimensions kept by the SVD")
+@click.option("--min-df", default=3, show_default=True, help="texts that a term must occur in")
 def main(table: Path, out: Path, width: int, min_df: int) -> None:
     """Learn idf and SVD from the `text` column of TABLE (tab-separated, no quoting).
 

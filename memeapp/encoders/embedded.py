@@ -1,0 +1,160 @@
+"""The encoder that works on every machine at once: TF-IDF and SVD, detector evidence, colours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from memeapp.encoders.base import Encoder
+from memeapp.encoders.detector import PARTS, BodyDetector, Detection
+from memeapp.errors import Unavailable
+from memeapp.text import normalise
+
+ASSET = Path(__file__).with_name("embedded.safetensors")
+GRID = 4
+WORKING_SIZE = 128
+"""Layout and colours are measured on the picture squashed to this square."""
+
+
+class Detects(Protocol):
+    """What the encoder asks of a detector."""
+
+    def detect(self, image: Image.Image) -> list[Detection]: ...
+
+
+class EmbeddedEncoder(Encoder):
+    """Vectors of text (TF-IDF reduced by truncated SVD) and picture (documented measurements).
+
+    **Text.** Word 1-2-grams of the normalised text, words of two letters and more; weight
+    (1 + ln count) x idf, scaled to length 1 over the known terms, times the SVD's components.
+    A text without a known term, the empty one included, is the zero vector. The asset
+    (`tools/fit_embedded.py`) holds no words, only 64-bit hashes of the terms.
+
+    **Picture.** 97 values, each in [0, 1] but the first of the layout, which is in [-1, 1]:
+
+    | block | width | what |
+    | --- | --- | --- |
+    | detector: score | 18 | best score of each class of `PARTS` |
+    | detector: area | 18 | share of the picture that its boxes cover, summed, at most 1 |
+    | detector: count | 18 | number of its boxes / 4, at most 1 |
+    | shape | 2 | log2(width / height) / 4 within [-1, 1]; megapixels / 2.56, at most 1 |
+    | brightness | 16 | mean value of each cell of a 4 x 4 grid, row by row |
+    | edges | 3 | share of strong edges in the top, middle and bottom third |
+    | hue | 12 | histogram of hue, weighted by saturation x value; sums to 1 or 0 (grey) |
+    | saturation | 4 | histogram, sums to 1 |
+    | value | 4 | histogram, sums to 1 |
+    | extremes | 2 | share of near-white and of near-black pixels |
+    """
+
+    id = "embedded-1"
+    image_width = 3 * len(PARTS) + 2 + GRID * GRID + 3 + 12 + 4 + 4 + 2
+
+    def __init__(self, asset: Path = ASSET, detector: Detects | None = None) -> None:
+        """Load the asset and, unless another one is given, nudenet's detector.
+
+        Raises:
+            Unavailable: if the asset or nudenet is missing or unreadable.
+        """
+        try:
+            tensors = load_file(asset)
+        except (OSError, SafetensorError) as error:
+            raise Unavailable(
+                f"The embedded encoder cannot read {asset} ({error}); restore the file or make "
+                "it again with tools/fit_embedded.py."
+            ) from error
+        self._hashes: NDArray[np.uint64] = tensors["hashes"]
+        self._idf: NDArray[np.float32] = tensors["idf"]
+        self._components: NDArray[np.float16] = tensors["components"]
+        self.text_width = self._components.shape[1]
+        self._detector = detector or BodyDetector()
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(N, text_width); see the class."""
+        rows = np.zeros((len(texts), self.text_width), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            self._encode_text(text, row)
+        return rows
+
+    def encode_images(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """(N, 97); see the class."""
+        rows = np.zeros((len(pictures), self.image_width), np.float32)
+        for row, picture in zip(rows, pictures, strict=True):
+            row[:] = self._encode_image(picture.convert("RGB"))
+        return rows
+
+    def _encode_text(self, text: str, row: NDArray[np.float32]) -> None:
+        wanted, counts = np.unique(hash_terms(terms(text)), return_counts=True)
+        places = np.searchsorted(self._hashes, wanted).clip(max=len(self._hashes) - 1)
+        known = self._hashes[places] == wanted
+        places = places[known]
+        weights = (1 + np.log(counts[known])) * self._idf[places]
+        if places.size:
+            weights /= np.linalg.norm(weights)
+            row[:] = weights @ self._components[places].astype(np.float32)
+
+    def _encode_image(self, image: Image.Image) -> NDArray[np.float32]:
+        return np.concatenate(
+            [
+                _evidence(self._detector.detect(image)),
+                _shape(image),
+                *_layout_and_colour(image),
+            ]
+        )
+
+
+def terms(text: str) -> list[str]:
+    """Word 1-grams and 2-grams of the normalised text; one-letter words are left out."""
+    words = [word for word in normalise(text).split() if len(word) > 1]
+    return words + [" ".join(pair) for pair in pairwise(words)]
+
+
+def hash_terms(names: Sequence[str]) -> NDArray[np.uint64]:
+    """64-bit BLAKE2b of each term, little-endian."""
+    digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names]
+    return np.frombuffer(b"".join(digests), "<u8")
+
+
+def _evidence(detections: Sequence[Detection]) -> NDArray[np.float32]:
+    """(54,): best score, area and count of each class."""
+    score, area, count = np.zeros((3, len(PARTS)), np.float32)
+    for found in detections:
+        part = PARTS.index(found.part)
+        score[part] = max(score[part], found.score)
+        area[part] += found.area
+        count[part] += 1
+    return np.concatenate([score, area, count / 4]).clip(0, 1)
+
+
+def _shape(image: Image.Image) -> NDArray[np.float32]:
+    aspect = np.clip(np.log2(image.width / image.height) / 4, -1, 1)
+    return np.array([aspect, min(1, image.width * image.height / 2.56e6)], np.float32)
+
+
+def _layout_and_colour(image: Image.Image) -> list[NDArray[np.float32]]:
+    """Brightness (16), edges (3), hue (12), saturation (4), value (4), extremes (2)."""
+    square = image.resize((WORKING_SIZE, WORKING_SIZE), Image.Resampling.BOX).convert("HSV")
+    hue, saturation, value = np.asarray(square, np.float32).transpose(2, 0, 1) / 255
+    cell = WORKING_SIZE // GRID
+    brightness = value.reshape(GRID, cell, GRID, cell).mean((1, 3))
+    down, right = np.gradient(value)
+    edges = np.hypot(down, right) > 0.1
+    hues, _ = np.histogram(hue, 12, (0, 1), weights=saturation * value)
+    white = (value > 0.9) & (saturation < 0.1)
+    blocks = [
+        brightness.ravel(),
+        [band.mean() for band in np.array_split(edges, 3)],
+        hues / max(hues.sum(), 1e-6),
+        np.histogram(saturation, 4, (0, 1))[0] / saturation.size,
+        np.histogram(value, 4, (0, 1))[0] / value.size,
+        [white.mean(), (value < 0.1).mean()],
+    ]
+    return [np.asarray(block, np.float32) for block in blocks]

@@ -1,0 +1,125 @@
+"""CLIP and its relatives through open_clip: by pretrained tag, or from a local folder."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from memeapp.encoders.base import Encoder
+from memeapp.encoders.hub import WEIGHTS, find_pretrained, no_network
+from memeapp.errors import BadSetting, Mismatch, Unavailable
+from memeapp.text import normalise
+
+LOCAL = "local-dir:"
+BATCH = 32
+
+
+class OpenClipEncoder(Encoder):
+    """A frozen open_clip model, float32, on the GPU if there is one.
+
+    Pictures are squashed to the model's square (bicubic): no centre crop, captions sit at the
+    edges. Mean and standard deviation are the model's own. Texts go through `normalise`, then
+    the model's tokenizer, which truncates. Features are not L2-normalised, as in SemiMemes.
+    """
+
+    def __init__(self, spec: str) -> None:
+        """Load `ARCHITECTURE/TAG` (from the cache, else the hub) or `local-dir:/path[#hash]`.
+
+        A folder holds `open_clip_config.json` and `open_clip_model.safetensors`; its id ends
+        in the first 12 hex digits of the SHA-256 of the weights.
+
+        Raises:
+            BadSetting: if there is no such architecture, tag or folder.
+            Unavailable: within 3 s, if the weights are neither here nor within reach.
+            Mismatch: if the spec names a hash and the folder holds other weights.
+        """
+        options: dict[str, Any] = {}
+        offline = True
+        if spec.startswith(LOCAL):
+            folder, self.id = _local_folder(spec)
+            name = f"{LOCAL}{folder}"
+        else:
+            pretrained = find_pretrained(spec)
+            name, self.id = pretrained.architecture, pretrained.id
+            options |= {"pretrained": pretrained.tag, "force_quick_gelu": pretrained.quick_gelu}
+            offline = pretrained.is_cached()
+            if not offline and not pretrained.is_within_reach():
+                raise Unavailable(
+                    f"The weights of {self.id} are not on this machine and the hub does not "
+                    "answer. Bring them here as the README says, or set MEMEAPP_ENCODER=embedded."
+                )
+        self._load(name, offline, options)
+
+    def _load(self, name: str, offline: bool, options: dict[str, Any]) -> None:
+        # Only now: these imports take seconds.
+        import open_clip  # noqa: PLC0415
+        import torch  # noqa: PLC0415
+
+        self._torch = torch
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            with no_network(offline):
+                model, self._preprocess = open_clip.create_model_from_pretrained(
+                    name,
+                    device=self._device,
+                    image_resize_mode="squash",
+                    image_interpolation="bicubic",
+                    **options,
+                )
+                self._tokenize = open_clip.get_tokenizer(name)
+            self.image_width = self.text_width = open_clip.get_model_config(name)["embed_dim"]
+        except Exception as error:  # A folder or a download can be broken in many ways.
+            raise Unavailable(
+                f"open_clip cannot load {self.id} ({error}); bring the files here again or set "
+                "MEMEAPP_ENCODER=embedded."
+            ) from error
+        self._model: Any = model.eval()
+
+    def encode_images(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """(N, image_width); in batches of 32."""
+        rows = np.zeros((len(pictures), self.image_width), np.float32)
+        for start in range(0, len(pictures), BATCH):
+            batch = pictures[start : start + BATCH]
+            pixels = self._torch.stack([self._preprocess(picture) for picture in batch])
+            rows[start : start + BATCH] = self._forward(self._model.encode_image, pixels)
+        return rows
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(N, text_width); in batches of 32."""
+        rows = np.zeros((len(texts), self.text_width), np.float32)
+        for start in range(0, len(texts), BATCH):
+            tokens = self._tokenize([normalise(text) for text in texts[start : start + BATCH]])
+            rows[start : start + BATCH] = self._forward(self._model.encode_text, tokens)
+        return rows
+
+    def _forward(self, tower: Any, batch: Any) -> NDArray[np.float32]:
+        with self._torch.inference_mode():
+            features: NDArray[np.float32] = tower(batch.to(self._device)).float().cpu().numpy()
+        return features
+
+
+def _local_folder(spec: str) -> tuple[Path, str]:
+    """The folder of a `local-dir:` spec and the encoder's id with the hash of its weights."""
+    hashed = re.fullmatch(r"(.*)#([0-9a-f]{12})", spec)
+    path, wanted = hashed.groups() if hashed else (spec, None)
+    folder = Path(path.removeprefix(LOCAL)).expanduser().resolve()
+    weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    if weights is None or not (folder / "open_clip_config.json").is_file():
+        raise BadSetting(
+            f"{folder} is no open_clip model: it needs open_clip_config.json and {WEIGHTS[0]}."
+        )
+    with weights.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    if wanted not in (None, found):
+        raise Mismatch(
+            f"The encoder {spec} was asked for, but {weights.name} in that folder has the hash "
+            f"{found}. Bring the old weights back, or encode and train anew with {LOCAL}{folder}."
+        )
+    return folder, f"{LOCAL}{folder}#{found}"

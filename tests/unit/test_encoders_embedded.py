@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+from memeapp.encoders import EmbeddedEncoder, open_encoder
+from memeapp.encoders.detector import PARTS, BodyDetector, Detection
+from memeapp.encoders.embedded import ASSET, hash_terms, terms
+from memeapp.errors import Unavailable
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "memeapp" / "ui" / "assets" / "examples"
+
+
+class NothingDetected:
+    def detect(self, image: Image.Image) -> list[Detection]:
+        return []
+
+
+class Scripted:
+    def __init__(self, *found: Detection) -> None:
+        self.found = list(found)
+
+    def detect(self, image: Image.Image) -> list[Detection]:
+        return self.found
+
+
+@pytest.fixture(scope="module")
+def encoder() -> EmbeddedEncoder:
+    return EmbeddedEncoder(detector=NothingDetected())
+
+
+@pytest.fixture
+def tiny_asset(tmp_path: Path) -> Path:
+    """Terms "red", "cat" and "red cat" with idf 1, 2, 3 on axes of their own."""
+    hashes = hash_terms(["red", "cat", "red cat"])
+    order = np.argsort(hashes)
+    tensors = {
+        "hashes": hashes[order],
+        "idf": np.array([1, 2, 3], np.float32)[order],
+        "components": np.eye(3, dtype=np.float16)[order],
+    }
+    save_file(tensors, tmp_path / "tiny.safetensors")
+    return tmp_path / "tiny.safetensors"
+
+
+def test_terms_are_words_of_two_letters_and_their_pairs() -> None:
+    assert terms("A big, RED cat!") == ["big", "red", "cat", "big red", "red cat"]
+
+
+def test_the_text_vector_is_tf_idf_of_length_one_times_the_components(tiny_asset: Path) -> None:
+    encoder = EmbeddedEncoder(tiny_asset, NothingDetected())
+    vector = encoder.encode_texts(["Red cat, red unknown"])[0]
+    weights = np.array([(1 + np.log(2)) * 1, 2, 3])
+    assert vector == pytest.approx(weights / np.linalg.norm(weights))
+
+
+def test_texts_without_a_known_term_are_the_zero_vector(encoder: EmbeddedEncoder) -> None:
+    rows = encoder.encode_texts(["", "   ", "\u041c\u0435\u043c", "qqqqxx zzzzyy", "3 4 5"])
+    assert rows.shape == (5, encoder.text_width)
+    assert not rows.any()
+
+
+def test_the_shipped_text_part_knows_common_words_and_is_finite(encoder: EmbeddedEncoder) -> None:
+    rows = encoder.encode_texts(["when you make coffee in the kitchen", "the " * 5000])
+    assert rows.dtype == np.float32
+    assert np.isfinite(rows).all()
+    assert (np.linalg.norm(rows, axis=1) > 0.01).all()
+    assert (np.linalg.norm(rows, axis=1) < 1.01).all()
+
+
+def test_a_text_row_does_not_depend_on_its_neighbours(encoder: EmbeddedEncoder) -> None:
+    texts = ["a nice day", "work and coffee", "", "my cat"]
+    alone = np.concatenate([encoder.encode_texts([text]) for text in texts])
+    assert np.array_equal(alone, encoder.encode_texts(texts))
+
+
+def test_the_shipped_asset_is_small_sorted_and_holds_no_words() -> None:
+    assert ASSET.stat().st_size < 25e6
+    tensors = load_file(ASSET)
+    assert (np.diff(tensors["hashes"]) > 0).all()
+    raw = ASSET.read_bytes()
+    assert b"kitchen" not in raw
+    assert b"coffee" not in raw
+
+
+def test_nothing_to_encode_gives_empty_tables(encoder: EmbeddedEncoder) -> None:
+    assert encoder.encode_texts([]).shape == (0, encoder.text_width)
+    assert encoder.encode_images([]).shape == (0, encoder.image_width)
+
+
+def test_detector_evidence_fills_three_values_of_its_class(tiny_asset: Path) -> None:
+    found = [Detection("FACE_MALE", 0.5, 0.7), Detection("FACE_MALE", 0.8, 0.6)]
+    encoder = EmbeddedEncoder(tiny_asset, Scripted(*found))
+    vector = encoder.encode_images([Image.new("RGB", (64, 64))])[0]
+    place = PARTS.index("FACE_MALE")
+    score, area, count = vector[:54].reshape(3, 18)
+    assert (score[place], area[place], count[place]) == pytest.approx((0.8, 1.0, 0.5))
+    assert np.delete(vector[:54].reshape(3, 18), place, axis=1).sum() == 0
+
+
+def test_a_crowd_of_detections_stays_bounded(tiny_asset: Path) -> None:
+    crowd = [Detection("FACE_FEMALE", 0.9, 0.2)] * 50
+    encoder = EmbeddedEncoder(tiny_asset, Scripted(*crowd))
+    assert encoder.encode_images([Image.new("RGB", (64, 64))]).max() == 1.0
+
+
+def test_layout_and_colours_are_where_the_docstring_says(encoder: EmbeddedEncoder) -> None:
+    image = Image.new("RGB", (800, 200), "white")
+    image.paste((255, 0, 0), (0, 0, 200, 50))
+    image.paste("black", (0, 100, 800, 200))
+    vector = encoder.encode_images([image])[0]
+    shape, brightness, edges, hue, saturation, value, extremes = np.split(
+        vector[54:], np.cumsum([2, 16, 3, 12, 4, 4])
+    )
+    assert shape == pytest.approx([0.5, 0.0625])
+    assert brightness == pytest.approx([1] * 8 + [0] * 8)
+    assert edges[1] > edges[2] == 0
+    assert hue == pytest.approx([1] + [0] * 11)
+    assert saturation == pytest.approx([15 / 16, 0, 0, 1 / 16])
+    assert value == pytest.approx([0.5, 0, 0, 0.5])
+    assert extremes == pytest.approx([7 / 16, 0.5])
+
+
+@pytest.mark.parametrize("size", [(8, 8), (8, 1600), (1600, 8)])
+@pytest.mark.parametrize("colour", ["black", "white", "navy"])
+def test_plain_and_thin_pictures_give_bounded_finite_values(
+    encoder: EmbeddedEncoder, size: tuple[int, int], colour: str
+) -> None:
+    vector = encoder.encode_images([Image.new("RGB", size, colour)])[0]
+    assert np.isfinite(vector).all()
+    assert np.abs(vector).max() <= 1
+
+
+def test_the_real_detector_sees_a_face_and_is_the_default() -> None:
+    encoder = open_encoder("embedded")
+    with Image.open(EXAMPLES / "astronaut.jpg") as image:
+        astronaut = image.convert("RGB")
+    rows = encoder.encode_images([astronaut, Image.new("RGB", (300, 200), "teal")])
+    faces = [PARTS.index("FACE_FEMALE"), PARTS.index("FACE_MALE")]
+    assert rows[0, faces].max() > 0.3
+    assert not rows[1, :54].any()
+    assert np.abs(rows).max() <= 1
+    alone = encoder.encode_images([astronaut])
+    assert np.array_equal(alone[0], rows[0])
+
+
+@pytest.mark.parametrize("size", [(8, 8), (8, 1600), (1600, 8)])
+def test_the_real_detector_takes_thin_pictures(size: tuple[int, int]) -> None:
+    assert BodyDetector().detect(Image.new("RGB", size, "grey")) == []
+
+
+def test_the_id_opens_the_encoder_again() -> None:
+    encoder = open_encoder(EmbeddedEncoder.id)
+    assert encoder.id == "embedded-1"
+    assert isinstance(encoder, EmbeddedEncoder)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no tensors here"])
+def test_a_missing_or_damaged_asset_is_named(tmp_path: Path, content: bytes | None) -> None:
+    asset = tmp_path / "lost.safetensors"
+    if content is not None:
+        asset.write_bytes(content)
+    with pytest.raises(Unavailable, match=r"lost\.safetensors"):
+        EmbeddedEncoder(asset, NothingDetected())
