@@ -118,13 +118,7 @@ def classify(settings: Settings, files: tuple[Path, ...], text: str | None) -> N
                 file.read_bytes(), name=file.name, max_bytes=settings.max_upload_mb * 2**20
             )
             answer = app.classifier.classify(picture, text or "")
-            record = {
-                "file": str(file),
-                **asdict(answer),
-                "scores": [
-                    {**asdict(score), "positive": score.positive} for score in answer.scores
-                ],
-            }
+            record = {"file": str(file), **asdict(answer)}
         except MemeAppError as error:
             failed = True
             record = {"file": str(file), "error": str(error)}

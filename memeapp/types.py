@@ -124,15 +124,15 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """One label's answer: a calibrated probability and the decision at the model's threshold."""
+    """One label's answer: a calibrated probability and the model's decision.
+
+    The decision is yes from `threshold` on; of a kind only if the parent label is yes too.
+    """
 
     label: str
     probability: float
     threshold: float
-
-    @property
-    def positive(self) -> bool:
-        return self.probability >= self.threshold
+    positive: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class FakeClassifier:
         chances = (0.82, 0.12, 0.67, 0.31, 0.04) if yes else (0.14, 0.03, 0.22, 0.06, 0.02)
         return Prediction(
             scores=tuple(
-                LabelScore(label, chance, threshold)
+                LabelScore(label, chance, threshold, chance >= threshold)
                 for label, chance, threshold in zip(
                     MAMI.names, chances, (0.5, 0.35, 0.4, 0.45, 0.3), strict=True
                 )

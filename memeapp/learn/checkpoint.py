@@ -76,6 +76,13 @@ class Checkpoint:
             logits = two_sided_logit(self.network(*tensors), self.recipe.lam)
         return self.platt(logits.double().numpy())
 
+    def decide(self, probabilities: ArrayLike) -> NDArray[np.bool_]:
+        """(N, C) calibrated probabilities to decisions, at the thresholds; see `parent_first`."""
+        decisions: NDArray[np.bool_] = np.asarray(probabilities) >= self.thresholds
+        if self.recipe.parent_first:
+            decisions[:, 1:] &= decisions[:, :1]
+        return decisions
+
     def save(self, folder: Path) -> None:
         """Write weights.safetensors, then model.json, which makes the folder a checkpoint."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,8 @@ class Recipe:
     folds: int
     """Cross-validation inside the labelled rows, which picks the number of epochs, the calibration
     and the thresholds. 0: train all epochs, decide at 0.5, as the paper does."""
+    parent_first: bool
+    """The first label is the parent: the other labels hold only where it does."""
     patience: int
     """Epochs without a better out-of-fold loss after which cross-validation stops; at least 1."""
 
@@ -79,6 +81,7 @@ BEST = Recipe(
     autoencoder=Schedule(epochs=15, rate=1e-3, decay=0.9, batch=256, weight_decay=1e-4),
     classifier=Schedule(epochs=60, rate=1e-3, decay=1.0, batch=128),
     folds=5,
+    parent_first=True,
     patience=4,
 )
 """The default: what did best on validation rows."""
@@ -95,6 +98,7 @@ REFERENCE = Recipe(
     autoencoder=Schedule(epochs=100, rate=2e-4, decay=0.95, batch=40, weight_decay=1e-4),
     classifier=Schedule(epochs=50, rate=1e-4, decay=0.93, batch=40),
     folds=0,
+    parent_first=False,
     patience=1,
 )
 """What the public code of SemiMemes (arXiv 2304.00020) runs with 5 % labels; the classifier's decay

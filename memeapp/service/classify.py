@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +24,29 @@ from memeapp.text import check_length
 from memeapp.types import LabelScore, ModelVersion, Prediction, Reading, TextSource
 
 RECENT_PICTURES = 64
-"""Picture features kept in memory, so that asking again with another text is quick."""
+"""Pictures whose features and reading stay in memory, so that asking again is quick."""
+
+Value = TypeVar("Value")
+
+
+class _Recent(Generic[Value]):
+    """The values of the keys used last, `RECENT_PICTURES` of them; thread-safe."""
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[object, Value] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: object, make: Callable[[], Value]) -> Value:
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        value = make()  # Outside the lock: it takes long, and making it twice does no harm.
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > RECENT_PICTURES:
+                self._values.popitem(last=False)
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +90,12 @@ class Classifier:
         self._holdout_share = holdout_share
         self._lock = threading.Lock()
         self._voice_now: tuple[object, _Voice] | None = None
-        self._recent: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
+        self._readings: _Recent[Reading] = _Recent()
+        self._features: _Recent[NDArray[np.float32]] = _Recent()
 
     def read_text(self, picture: Picture) -> Reading:
-        """Read the text in a picture."""
-        return self._engines.ocr().read(picture.image)
+        """Read the text in a picture, or remember what was read when it was here last."""
+        return self._readings.get(picture.id, lambda: self._engines.ocr().read(picture.image))
 
     def classify(
         self,
@@ -104,7 +129,8 @@ class Classifier:
         voice = self._voice()
         image_row = self._image_features(voice.encoder, picture)
         text_row = voice.encoder.encode_texts([text])
-        probabilities = voice.checkpoint.predict(image_row[None, :], text_row)[0]
+        probabilities = voice.checkpoint.predict(image_row[None, :], text_row)
+        decisions = voice.checkpoint.decide(probabilities)
         if keep:
             self._store.add_meme(
                 picture,
@@ -115,9 +141,13 @@ class Classifier:
             )
         return Prediction(
             scores=tuple(
-                LabelScore(label, float(probability), float(threshold))
-                for label, probability, threshold in zip(
-                    voice.checkpoint.labels, probabilities, voice.checkpoint.thresholds, strict=True
+                LabelScore(label, float(probability), float(threshold), bool(positive))
+                for label, probability, threshold, positive in zip(
+                    voice.checkpoint.labels,
+                    probabilities[0],
+                    voice.checkpoint.thresholds,
+                    decisions[0],
+                    strict=True,
                 )
             ),
             text=text,
@@ -169,16 +199,11 @@ class Classifier:
         return _Voice(version, self._registry.load(version.name), encoder, notices)
 
     def _image_features(self, encoder: Encoder, picture: Picture) -> NDArray[np.float32]:
-        key = (encoder.id, picture.id)
-        with self._lock:
-            if key in self._recent:
-                self._recent.move_to_end(key)
-                return self._recent[key]
-        row = self._store.image_features(encoder.id, [picture.id]).get(picture.id)
-        if row is None:
-            row = encoder.encode_images([picture.image])[0]
-        with self._lock:
-            self._recent[key] = row
-            while len(self._recent) > RECENT_PICTURES:
-                self._recent.popitem(last=False)
-        return row
+        def make() -> NDArray[np.float32]:
+            stored = self._store.image_features(encoder.id, [picture.id])
+            if picture.id in stored:
+                return stored[picture.id]
+            row: NDArray[np.float32] = encoder.encode_images([picture.image])[0]
+            return row
+
+        return self._features.get((encoder.id, picture.id), make)

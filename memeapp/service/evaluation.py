@@ -106,6 +106,4 @@ def measure_on(checkpoint: Checkpoint, judged: FeatureSet) -> Metrics:
     """A checkpoint's answers against the majority of the votes; a tie counts as no."""
     truth = np.where(np.isnan(judged.targets), np.nan, judged.targets > 0.5)
     probabilities = checkpoint.predict(judged.image, judged.text)
-    return measure(
-        truth, probabilities, probabilities >= checkpoint.thresholds, labels=judged.labels
-    )
+    return measure(truth, probabilities, checkpoint.decide(probabilities), labels=judged.labels)

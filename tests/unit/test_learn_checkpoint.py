@@ -141,3 +141,14 @@ def test_the_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.Monkey
         checkpoint().save(tmp_path)
     with pytest.raises(BadCheckpoint):
         Checkpoint.load(tmp_path)
+
+
+def test_a_kind_is_decided_only_where_its_parent_is() -> None:
+    probabilities = np.array([[0.9, 0.9], [0.9, 0.2], [0.4, 0.9], [0.5, 0.3000000001]])
+    decided = checkpoint().decide(probabilities)
+    assert decided.tolist() == [[True, True], [True, False], [False, False], [True, True]]
+
+
+def test_labels_without_a_parent_are_decided_one_by_one() -> None:
+    alone = replace(checkpoint(), recipe=replace(SMALL, parent_first=False))
+    assert alone.decide([[0.4, 0.9]]).tolist() == [[False, True]]

@@ -8,7 +8,7 @@ from conftest import FakeEngines, draw_picture
 from memeapp.errors import BadText, Mismatch
 from memeapp.images import decode
 from memeapp.labels import MAMI
-from memeapp.service.classify import Classifier
+from memeapp.service.classify import RECENT_PICTURES, Classifier
 from memeapp.types import ModelVersion, TextSource
 
 
@@ -22,6 +22,9 @@ class FakeCheckpoint:
         assert image.shape == (1, 3)
         assert text.shape == (1, 4)
         return np.array([[0.8, 0.4, 0.3, 0.3, 0.1]])
+
+    def decide(self, probabilities):
+        return probabilities >= self.thresholds
 
 
 class FakeRegistry:
@@ -121,6 +124,22 @@ def test_the_same_picture_is_encoded_once(classifier, engines, picture):
     classifier.classify(picture, "one text")
     classifier.classify(picture, "another text")
     assert engines.fake.pictures_seen == 1
+
+
+def test_the_same_picture_is_read_once(classifier, engines, picture):
+    assert classifier.classify(picture, "").text == classifier.classify(picture, "").text
+    assert classifier.read_text(picture).text == engines.reader.text
+    assert engines.reader.reads == 1
+
+
+def test_only_the_pictures_used_last_are_remembered(classifier, engines):
+    pictures = [decode(draw_picture(number, size=16)) for number in range(RECENT_PICTURES + 1)]
+    for one in pictures:
+        classifier.classify(one, "a text")
+    classifier.classify(pictures[-1], "a text")
+    assert engines.fake.pictures_seen == len(pictures)
+    classifier.classify(pictures[0], "a text")
+    assert engines.fake.pictures_seen == len(pictures) + 1
 
 
 def test_a_text_that_is_too_long_is_refused_with_both_numbers(classifier, picture):
