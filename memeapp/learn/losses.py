@@ -32,6 +32,10 @@ REFERENCE = Balance(alpha=10.0, beta=0.2, mu=0.1, lam=5.0, kappa=0.1)
 PAPER = Balance(alpha=0.1, beta=10.0, mu=0.2, lam=5.0, kappa=0.05, gamma=2.0)
 """What the loss's own publication recommends, with the focal term."""
 
+EVEN = Balance(alpha=0.5, beta=10.0, mu=0.2, lam=1.0, kappa=0.05)
+"""Ours: the paper's re-balancing, softened by α, with both sides equally steep (λ = 1), so that σ(z)
+stays a probability and calibration has less to mend."""
+
 
 def masked_mean(values: Tensor, judged: Tensor) -> Tensor:
     """Mean of `values` where `judged`; 0 when nothing is. Masking a row equals dropping it."""

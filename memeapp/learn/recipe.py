@@ -71,7 +71,7 @@ class Recipe:
 
 BEST = Recipe(
     name="best",
-    loss=None,
+    loss=losses.EVEN,
     normalise=True,
     cook_after_activation=True,
     cook_on_all=True,
