@@ -85,7 +85,7 @@ def _show(data: object) -> None:
 
 @main.command()
 @click.option("--host", help="Address to listen on (MEMEAPP_HOST).")
-@click.option("--port", type=int, help="Port to listen on (MEMEAPP_PORT).")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (MEMEAPP_PORT).")
 @click.pass_obj
 def serve(settings: Settings, host: str | None, port: int | None) -> None:
     """Start the app and print its address."""
@@ -108,15 +108,13 @@ def classify(settings: Settings, files: tuple[Path, ...], text: str | None) -> N
 
     A picture that cannot be used gives an object with "error", and exit status 1 at the end.
     """
-    from memeapp.images import decode  # noqa: PLC0415
+    from memeapp.images import decode_file  # noqa: PLC0415
 
     app = _build(settings)
     failed = False
     for file in files:
         try:
-            picture = decode(
-                file.read_bytes(), name=file.name, max_bytes=settings.max_upload_mb * 2**20
-            )
+            picture = decode_file(file, max_bytes=settings.max_upload_mb * 2**20)
             answer = app.classifier.classify(picture, text or "")
             record = {"file": str(file), **asdict(answer)}
         except MemeAppError as error:
@@ -146,6 +144,8 @@ def import_(settings: Settings, folder: Path) -> None:
     )
     for sentence in result.refused[:20]:
         click.echo(f"  {sentence}", err=True)
+    if len(result.refused) > 20:
+        click.echo(f"  and {len(result.refused) - 20} more", err=True)
     if result.refused:
         raise SystemExit(1)
 
@@ -168,8 +168,7 @@ def train(settings: Settings, seed: int, job: int | None) -> None:
     """Train a new version on all votes; it becomes the current one."""
     app = _build(settings)
     if job is None:
-        app.training.check()
-        job = app.store.add_job().id
+        job = app.jobs.queue().id
     else:
         os.nice(10)  # Started by the app: visitors and annotators go first.
     with _bar("Training") as report:

@@ -162,7 +162,7 @@ def _read_table(table: Path, files: Mapping[str, Path], labels: Sequence[str]) -
         problems += found
         lines_by_name.setdefault(name, line)
         if not found:
-            text = cells[columns[TEXT]] if TEXT in columns else None
+            text = cells[columns[TEXT]]
             bools = {label: value == "1" for label, value in values.items() if value}
             rows.append(CorpusRow(files[name], text, bools))
     if problems:
@@ -184,6 +184,11 @@ def _check_header(
             f"{table} has no column {FILE!r} in its first line ({', '.join(header)[:200]}); "
             "it must be tab-separated with MAMI's header."
         )
+    wanted = {name.casefold(): name for name in (FILE, TEXT, *labels)}
+    for name in columns:
+        meant = wanted.get(name.casefold().strip("\ufeff "), name)
+        if meant != name and meant not in columns:
+            raise BadTable(f"{table} has a column {name!r}; write it {meant!r}.")
     if len(columns) != len(header):
         raise BadTable(f"{table} has a column twice in its first line: {', '.join(header)[:200]}.")
     missing = [label for label in labels if label not in columns]
@@ -191,6 +196,11 @@ def _check_header(
         raise BadTable(
             f"{table} lacks the column(s) {', '.join(missing)}; give all of "
             f"{', '.join(labels)}, or none for unlabelled memes."
+        )
+    if TEXT not in columns:
+        raise BadTable(
+            f"{table} has no column {TEXT!r}; add it, and leave the cells empty where OCR shall "
+            "read the picture."
         )
 
 

@@ -8,6 +8,7 @@ import io
 import threading
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import imagehash
 import numpy as np
@@ -64,19 +65,29 @@ def decode(data: bytes, *, name: str = "picture", max_bytes: int = 20 * 2**20) -
     if not data:
         raise BadPicture(f"{name} is empty; choose a picture file.")
     if len(data) > max_bytes:
-        raise BadPicture(
-            f"{name} has {len(data) / 2**20:.1f} MB, {max_bytes / 2**20:g} MB are allowed; "
-            "save it smaller."
-        )
+        raise BadPicture(_too_many_bytes(name, len(data), max_bytes))
     with _decoding, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = _decode(data, name)
     return Picture(hashlib.sha256(data).hexdigest(), image, str(imagehash.phash(image)))
 
 
-def hamming(a: str, b: str) -> int:
-    """How many of the 64 bits of two perceptual hashes differ."""
-    return (int(a, 16) ^ int(b, 16)).bit_count()
+def decode_file(path: Path, *, max_bytes: int = 20 * 2**20) -> Picture:
+    """`decode` of a file, whose size is judged before it is read.
+
+    Raises:
+        BadPicture: as `decode`, or the file cannot be read.
+    """
+    try:
+        if path.stat().st_size > max_bytes:
+            raise BadPicture(_too_many_bytes(path.name, path.stat().st_size, max_bytes))
+        return decode(path.read_bytes(), name=path.name, max_bytes=max_bytes)
+    except OSError as error:
+        raise BadPicture(f"{path.name} cannot be read ({error.strerror}).") from error
+
+
+def _too_many_bytes(name: str, size: int, limit: int) -> str:
+    return f"{name} has {size / 2**20:.1f} MB, {limit / 2**20:g} MB are allowed; save it smaller."
 
 
 def _decode(data: bytes, name: str) -> Image.Image:

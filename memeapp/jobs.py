@@ -42,10 +42,8 @@ class Jobs:
             TooFewLabels: if there is not enough to learn from; nothing is started.
             Busy: if a job is queued or running.
         """
-        self._training.check()
+        job = self.queue()
         with self._lock:
-            self._mark_dead()
-            job = self._store.add_job()
             log_file = self._log_file(job.id)
             log_file.parent.mkdir(parents=True, exist_ok=True)
             with log_file.open("wb") as output:
@@ -59,6 +57,18 @@ class Jobs:
                 )
             self._store.update_job(job.id, pid=self._child.pid)
         return self._store.job(job.id)
+
+    def queue(self) -> TrainingJob:
+        """Queue a job, which this or another process then runs.
+
+        Raises:
+            TooFewLabels: if there is not enough to learn from; nothing is queued.
+            Busy: if a job is queued or running.
+        """
+        self._training.check()
+        with self._lock:
+            self._mark_dead()
+            return self._store.add_job()
 
     def latest(self) -> TrainingJob | None:
         """The newest job; one whose process is gone is marked failed first."""
@@ -86,7 +96,11 @@ class Jobs:
             if also:
                 also(stage, done)
 
-        self._store.update_job(job_id, state=JobState.RUNNING, stage="Starting", pid=os.getpid())
+        job = self._store.update_job(
+            job_id, state=JobState.RUNNING, stage="Starting", pid=os.getpid()
+        )
+        if not job.state.active:
+            return job
         try:
             trained = self._training.train(report, seed=seed)
         except Cancelled as error:
@@ -100,23 +114,28 @@ class Jobs:
                 state=JobState.FAILED,
                 message=f"{type(error).__name__}: {error}. The log of the job says where.",
             )
+        except BaseException as error:
+            self._store.update_job(
+                job_id, state=JobState.FAILED, message=f"Stopped by {type(error).__name__}."
+            )
+            raise
         else:
             self._store.add_version(trained.version, job_id)
-            self._store.update_job(
-                job_id,
-                state=JobState.FINISHED,
-                stage="Done",
-                progress=1.0,
-                version=trained.version.name,
-                message=_in_words(trained),
-            )
+            # The name first: should this process die now, it can be told what became of the job.
+            self._store.update_job(job_id, version=trained.version.name, message=_in_words(trained))
+            self._training.promote(trained.version.name)
+            self._store.update_job(job_id, state=JobState.FINISHED, stage="Done", progress=1.0)
         return self._store.job(job_id)
 
     def _mark_dead(self) -> None:
         if self._child is not None:
             self._child.poll()
         for job in self._store.active_jobs():
-            if _abandoned(job):
+            if not _abandoned(job):
+                continue
+            if job.version and self._training.current().name == job.version:
+                self._store.update_job(job.id, state=JobState.FINISHED, stage="Done", progress=1.0)
+            else:
                 self._store.update_job(
                     job.id,
                     state=JobState.FAILED,
@@ -131,39 +150,42 @@ class Jobs:
 
 def _abandoned(job: TrainingJob) -> bool:
     if job.pid is not None:
-        return not _alive(job.pid)
+        return not _is_training(job.pid, since=datetime.fromisoformat(job.updated_at))
     # Whoever made the job died before it could start a process for it.
     age = datetime.now(UTC) - datetime.fromisoformat(job.created_at)
     return age.total_seconds() > START_SECONDS
 
 
-def _alive(pid: int) -> bool:
-    """Whether this process is one of ours; the system may have given the number to another."""
-    if pid == os.getpid():
-        return True
+def _is_training(pid: int, since: datetime) -> bool:
+    """Whether this process was there at that time and is one of ours that trains.
+
+    The system gives the numbers of processes that have ended to new ones.
+    """
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and any(
-            Path(part).name == "memeapp" for part in process.cmdline()
-        )
+        if (
+            process.status() == psutil.STATUS_ZOMBIE
+            or process.create_time() > since.timestamp() + 1
+        ):
+            return False
+        return pid == os.getpid() or "train" in process.cmdline()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 
 
 def _in_words(trained: Trained) -> str:
-    """How the new version compares, in a sentence for the admin."""
-    after, before = trained.metrics, trained.before
+    """How the new version compares, in sentences for the admin."""
+    name, after, before = trained.version.name, trained.metrics, trained.before
     if after is None:
-        return (
-            f"{trained.version.name} answers now. No held-out meme has a label yet, so nobody "
-            "knows how good it is."
+        told = "No held-out meme has a label yet, so nobody knows how good it is."
+    else:
+        scores = (
+            ("A", after.task_a, before and before.task_a),
+            ("B", after.task_b, before and before.task_b),
         )
-    scores = [("A", after.task_a, before and before.task_a)]
-    scores.append(("B", after.task_b, before and before.task_b))
-    parts = [
-        f"{task} {now.value:.3f}" + (f" ({then.value:.3f} before)" if then else "")
-        for task, now, then in scores
-    ]
-    return (
-        f"{trained.version.name} answers now. On {after.rows} held-out memes: {', '.join(parts)}."
-    )
+        parts = [
+            f"{task} {now.value:.3f}" + (f" ({then.value:.3f} before)" if then else "")
+            for task, now, then in scores
+        ]
+        told = f"On {after.rows} held-out memes: {', '.join(parts)}."
+    return " ".join([f"{name} answers now.", told, *trained.notices])

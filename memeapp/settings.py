@@ -29,6 +29,13 @@ def _flag(text: str) -> bool:
     return answers[text.lower()]
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65536:
+        raise ValueError("must be between 1 and 65535")
+    return port
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -51,7 +58,7 @@ class Settings:
         "folder of the shipped model version (read only)",
     )
     host: str = _setting("127.0.0.1", str, "address to listen on; 0.0.0.0 for every interface")
-    port: int = _setting(7860, _positive, "port to listen on")
+    port: int = _setting(7860, _port, "port to listen on")
     root_path: str = _setting("", str, "path prefix that a proxy in front strips")
     secure_cookies: bool = _setting(
         False,

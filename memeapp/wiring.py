@@ -46,7 +46,7 @@ def build(settings: Settings) -> App:
     store = Store(settings.data)
     registry = Registry(settings.models, settings.data / "models")
     engines = Engines(settings.encoder, settings.ocr)
-    evaluation = Evaluation(store, registry, engines, schema)
+    evaluation = Evaluation(store, registry, engines, schema, max_upload_mb=settings.max_upload_mb)
     training = Training(store, registry, engines, schema, evaluation)
     return App(
         settings=settings,

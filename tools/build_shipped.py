@@ -111,8 +111,8 @@ def main(train: Path, validation: Path, models: Path, data: Path) -> None:
 
     app.transfer.import_folder(train, lambda done, rows: report("Importing", done / rows))
     version = app.training.train(report).version
-    given = app.evaluation.on_folder(validation, report)
-    read = app.evaluation.on_folder(validation, report, read_text=True)
+    given = app.evaluation.on_folder(validation, report, version.name)
+    read = app.evaluation.on_folder(validation, report, version.name, read_text=True)
     target = models / NAME
     shutil.rmtree(target, ignore_errors=True)
     assert version.path is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memeapp.encoders import Encoder
-from memeapp.errors import BadSetting, Mismatch, Unavailable
+from memeapp.errors import MemeAppError
 from memeapp.images import Picture
 from memeapp.labels import LabelSchema
 from memeapp.learn.checkpoint import Checkpoint
@@ -22,6 +23,8 @@ from memeapp.service.engines import Engines
 from memeapp.store import Store
 from memeapp.text import check_length
 from memeapp.types import LabelScore, ModelVersion, Prediction, Reading, TextSource
+
+log = logging.getLogger(__name__)
 
 RECENT_PICTURES = 64
 """Pictures whose features and reading stay in memory, so that asking again is quick."""
@@ -189,13 +192,19 @@ class Classifier:
                 f"{version.encoder} until somebody retrains.",
             )
         try:
-            encoder = self._engines.encoder_for(version.encoder)
-        except (Unavailable, BadSetting, Mismatch) as error:
-            # The folder of a local model may have moved or changed since the version was trained.
-            notices = (f"{version.name} cannot answer: {error} The shipped version takes over.",)
-            version = self._registry.shipped()
-            encoder = self._engines.encoder_for(version.encoder)
+            return self._open(version, notices)
+        except MemeAppError as error:
+            # The files of a version may be damaged, the folder of its encoder may have moved.
+            shipped = self._registry.shipped()
+            if version.name == shipped.name:
+                raise
+            notice = f"{version.name} cannot answer: {error} The shipped version takes over."
+            log.warning(notice)
+            return self._open(shipped, (notice,))
+
+    def _open(self, version: ModelVersion, notices: tuple[str, ...]) -> _Voice:
         self._schema.check_version(version)
+        encoder = self._engines.encoder_for(version.encoder)
         return _Voice(version, self._registry.load(version.name), encoder, notices)
 
     def _image_features(self, encoder: Encoder, picture: Picture) -> NDArray[np.float32]:

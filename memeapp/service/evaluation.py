@@ -9,7 +9,7 @@ import numpy as np
 
 from memeapp.corpus import read_corpus
 from memeapp.errors import BadTable, TooFewLabels
-from memeapp.images import decode
+from memeapp.images import decode_file
 from memeapp.labels import LabelSchema
 from memeapp.learn.checkpoint import Checkpoint
 from memeapp.learn.data import FeatureSet
@@ -25,12 +25,19 @@ class Evaluation:
     """Official scores, AUC and calibration of a version, with intervals."""
 
     def __init__(
-        self, store: Store, registry: Registry, engines: Engines, schema: LabelSchema
+        self,
+        store: Store,
+        registry: Registry,
+        engines: Engines,
+        schema: LabelSchema,
+        *,
+        max_upload_mb: int,
     ) -> None:
         self._store = store
         self._registry = registry
         self._engines = engines
         self._schema = schema
+        self._max_bytes = max_upload_mb * 2**20
 
     def held_out(self, report: Report, name: str | None = None) -> Metrics:
         """Measure a version, the current one by default, on the labelled held-out memes.
@@ -86,7 +93,7 @@ class Evaluation:
         images, texts = [], []
         for number, row in enumerate(rows):
             report(f"{number} of {len(rows)}", number / len(rows))
-            picture = decode(row.file.read_bytes(), name=row.file.name)
+            picture = decode_file(row.file, max_bytes=self._max_bytes)
             images.append(encoder.encode_images([picture.image])[0])
             read = read_text or not row.text
             texts.append(self._engines.ocr().read(picture.image).text if read else row.text or "")

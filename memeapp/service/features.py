@@ -56,7 +56,7 @@ def _read_missing_text(
         if meme.text_source is TextSource.NONE:
             report("Reading texts", read / unread)
             text = ocr().read(_open(store, meme)).text
-            store.set_text(meme.id, text, TextSource.OCR)
+            store.improve_text(meme.id, text, TextSource.OCR)
             meme = store.meme(meme.id)
             read += 1
         complete.append(meme)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from memeapp.errors import Mismatch, NotFound, TooFewLabels, Unavailable
+from memeapp.errors import MemeAppError, NotFound, TooFewLabels
 from memeapp.labels import LabelSchema
 from memeapp.learn.data import TooFewRows
 from memeapp.learn.metrics import Metrics
@@ -36,6 +36,8 @@ class Trained:
     """On the labelled held-out memes; None when there are none."""
     before: Metrics | None
     """The version that answered until now on the same memes; None where it cannot answer."""
+    notices: tuple[str, ...] = ()
+    """Fall-backs in force while it trained."""
 
 
 class Training:
@@ -100,7 +102,7 @@ class Training:
     def train(self, report: Report, *, seed: int = 0, recipe: Recipe = BEST) -> Trained:
         """CROM-AE on all memes that are not held out, RAW-N-COOK on the labelled ones of them.
 
-        The new version becomes the current one; the caller sees how it compares.
+        The caller sees how the new version compares with the current one, and promotes it.
 
         Args:
             report: called with the stage and the share done; an exception it raises stops the
@@ -156,8 +158,7 @@ class Training:
                 **({"parent": before.to_dict()} if before else {}),
             },
         )
-        self._registry.promote(version.name)
-        return Trained(version, metrics, before)
+        return Trained(version, metrics, before, self._engines.notices)
 
     def _parent(self) -> ModelVersion | None:
         try:
@@ -172,7 +173,7 @@ class Training:
             return None
         try:
             return self._evaluation.on_memes(parent, held_out, _silent)
-        except (Mismatch, Unavailable) as error:
+        except MemeAppError as error:
             log.warning("The version before cannot be compared: %s", error)
             return None
 

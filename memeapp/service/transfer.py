@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from memeapp.corpus import read_corpus, write_corpus, write_votes
-from memeapp.errors import BadPicture, BadText
-from memeapp.images import decode
+from memeapp.corpus import CorpusRow, read_corpus, write_corpus, write_votes
+from memeapp.errors import BadInput, BadPicture, BadTable, BadText
+from memeapp.images import decode_file
 from memeapp.labels import LabelSchema
 from memeapp.service.features import soft_targets
 from memeapp.store import Store
 from memeapp.store.votes import MAX_NAME
 from memeapp.text import check_length
-from memeapp.types import TextSource
-
-log = logging.getLogger(__name__)
+from memeapp.types import Annotator, TextSource
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did. `refused` holds a sentence for each picture that could not be used."""
+    """What an import did. `refused` holds a sentence for each row that was not taken as it is."""
 
     added: int = 0
     known: int = 0
@@ -61,48 +58,69 @@ class Transfer:
             on_row: called with rows done and rows in all.
 
         Raises:
-            BadTable: with file, line and value, before anything is stored.
+            BadTable: with file, line and value, before any meme is stored.
         """
         rows = read_corpus(folder, self._schema.names)
-        annotator = None
+        annotator = self._annotator(folder) if any(row.labels for row in rows) else None
         report = ImportReport()
         for number, row in enumerate(rows, start=1):
             try:
-                picture = decode(
-                    row.file.read_bytes(), name=row.file.name, max_bytes=self._max_bytes
-                )
-                text = check_length(row.text or "", self._max_text)
+                self._import_row(row, folder, annotator, report)
             except (BadPicture, BadText) as error:
-                report.refused.append(f"{row.file.name}: {error}")
-                log.warning("Left out %s: %s", row.file.name, error)
-                continue
-            known = self._store.has_meme(picture.id)
-            self._store.add_meme(
-                picture,
-                text=text,
-                text_source=TextSource.GIVEN if text else TextSource.NONE,
-                origin=f"import:{folder.name}/{row.file.name}",
-                holdout_share=self._holdout_share,
-            )
-            report.known += known
-            report.added += not known
-            if row.labels:
-                annotator = annotator or self._store.import_annotator(
-                    folder.resolve().name[:MAX_NAME]
-                )
-                self._store.add_vote(
-                    picture.id,
-                    annotator.id,
-                    row.labels,
-                    key=f"import:{annotator.id}:{picture.id}",
-                    seconds=0.0,
-                    revealed=False,
-                    votes_per_meme=None,
-                )
-                report.labelled += 1
+                named = row.file.name in str(error)
+                report.refused.append(str(error) if named else f"{row.file.name}: {error}")
             if on_row:
                 on_row(number, len(rows))
         return report
+
+    def _annotator(self, folder: Path) -> Annotator:
+        """The annotator in whose name the labels of this folder are votes."""
+        name = folder.resolve().name[:MAX_NAME]
+        try:
+            return self._store.import_annotator(name)
+        except BadInput as error:
+            raise BadTable(
+                f"The labels are imported in the name of the folder, and {name!r} cannot be one: "
+                f"{error} Rename the folder."
+            ) from error
+
+    def _import_row(
+        self, row: CorpusRow, folder: Path, annotator: Annotator | None, report: ImportReport
+    ) -> None:
+        picture = decode_file(row.file, max_bytes=self._max_bytes)
+        text = check_length(row.text or "", self._max_text)
+        known = self._store.has_meme(picture.id)
+        meme = self._store.add_meme(
+            picture,
+            text=text,
+            text_source=TextSource.GIVEN if text else TextSource.NONE,
+            origin=f"import:{folder.name}/{row.file.name}",
+            holdout_share=self._holdout_share,
+        )
+        report.known += known
+        report.added += not known
+        if text not in ("", meme.text):
+            report.refused.append(
+                f"{row.file.name}: is there with another text that people gave or judged; it stays."
+            )
+        if row.labels and annotator:
+            # A data set may contradict itself: MAMI has a few kinds without the parent. Its
+            # labels are kept as they are.
+            vote = self._store.add_vote(
+                picture.id,
+                annotator.id,
+                row.labels,
+                key=f"import:{annotator.id}:{picture.id}",
+                seconds=0.0,
+                revealed=False,
+                votes_per_meme=None,
+            )
+            report.labelled += vote.labels == row.labels
+            if vote.labels != row.labels:
+                report.refused.append(
+                    f"{row.file.name}: was imported from a folder of this name with other labels; "
+                    "votes are never changed, so the first ones stay."
+                )
 
     def export(self, folder: Path) -> int:
         """Write memes in MAMI's layout with the majority of their votes, and the raw votes.

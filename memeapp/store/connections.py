@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from memeapp.errors import BadSetting
 from memeapp.migrations import immediate, migrate
 
 BUSY_SECONDS = 30.0
@@ -28,11 +29,23 @@ class Connections:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadSetting(
+                f"The data folder {folder} cannot be used ({error.strerror}); set MEMEAPP_DATA to "
+                "a folder that can be written."
+            ) from error
         self._local = threading.local()
         # Only the thread holds its connection, so that a thread that ends closes it.
         self._databases: weakref.WeakSet[Database] = weakref.WeakSet()
-        migrate(self._db)
+        try:
+            migrate(self._db)
+        except sqlite3.Error as error:
+            raise BadSetting(
+                f"{folder / 'memeapp.db'} cannot be opened ({error}); set MEMEAPP_DATA to another "
+                "folder, or bring that file back from a backup."
+            ) from error
 
     @property
     def _db(self) -> Database:

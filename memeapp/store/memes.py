@@ -61,8 +61,8 @@ class Memes(Connections):
         """Add a meme, or find the one that has this content already.
 
         A picture near one that is there joins its family and its side of the holdout; a new family
-        is held out with probability `holdout_share`, decided by its id once and for all. For a
-        meme that is there, a given text replaces an OCR one, and either fills an absent one.
+        is held out with probability `holdout_share`, decided by its id once and for all. For the
+        text of a meme that is there, see `improve_text`.
         """
         path = self._path(picture.id)
         if not path.exists():
@@ -71,8 +71,7 @@ class Memes(Connections):
         with self._writing() as db:
             known = next(db.query("SELECT * FROM memes WHERE id = ?", [picture.id]), None)
             if known is not None:
-                if _TRUST[text_source] > _TRUST[TextSource(known["text_source"])]:
-                    self._set_text(picture.id, text, text_source)
+                self._improve_text(known, text, text_source)
                 return self.meme(picture.id)
             family = self._family(picture.phash) or picture.id
             held_out = (
@@ -131,20 +130,30 @@ class Memes(Connections):
             raise NotFound(f"There is no meme {id[:80]!r}.")
         return self._path(id)
 
-    def set_text(self, id: str, text: str, source: TextSource) -> None:
-        """Replace the text of a meme.
+    def improve_text(self, id: str, text: str, source: TextSource) -> None:
+        """Fill an absent text, or replace OCR's by a given one while nobody has voted on it.
+
+        Anything else leaves the text as it is: what people gave or judged is not overwritten.
 
         Raises:
             NotFound: if there is no such meme.
         """
-        if not self._set_text(id, text, source):
-            raise NotFound(f"There is no meme {id[:80]!r}.")
+        with self._writing() as db:
+            known = next(db.query("SELECT * FROM memes WHERE id = ?", [id]), None)
+            if known is None:
+                raise NotFound(f"There is no meme {id[:80]!r}.")
+            self._improve_text(known, text, source)
 
-    def _set_text(self, id: str, text: str, source: TextSource) -> bool:
-        changed = self._db.execute(
-            "UPDATE memes SET text = ?, text_source = ? WHERE id = ?", [text, source, id]
-        )
-        return changed.rowcount > 0
+    def _improve_text(self, known: Mapping[str, Any], text: str, source: TextSource) -> None:
+        """`improve_text` for a row that was read under the write lock."""
+        before = TextSource(known["text_source"])
+        if before is TextSource.NONE or (
+            _TRUST[source] > _TRUST[before] and not known["vote_count"]
+        ):
+            self._db.execute(
+                "UPDATE memes SET text = ?, text_source = ? WHERE id = ?",
+                [text, source, known["id"]],
+            )
 
     def _path(self, id: str) -> Path:
         if not _CONTENT_ID.fullmatch(id):

@@ -40,6 +40,23 @@ def test_a_table_is_read_with_texts_labels_and_pictures(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("file_name\tmisogynous\tshaming", "'Text Transcription'"),
+        ("file_name\tmisogynous\tshaming\tText transcription", "'Text transcription'"),
+        ("file_name\tMisogynous\tShaming\tText Transcription", "'Misogynous'"),
+        ("file_name\tmisogynous\tText Transcription", "shaming"),
+        ("name\tmisogynous\tshaming\tText Transcription", "'file_name'"),
+    ],
+)
+def test_a_column_that_is_missing_or_misspelt_is_named(
+    tmp_path: Path, header: str, words: str
+) -> None:
+    row = "\t".join(["a.jpg", "1", "0", "hi"][: header.count("\t") + 1])
+    assert words in refusal(corpus(tmp_path, header, row))
+
+
 def test_pictures_may_lie_in_images(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "c.jpg").write_bytes(b"")
@@ -77,9 +94,9 @@ def test_several_tables_of_unknown_names_are_refused(tmp_path: Path) -> None:
     assert "one.csv, two.tsv" in refusal(tmp_path)
 
 
-def test_texts_or_all_labels_may_be_absent(tmp_path: Path) -> None:
-    folder = corpus(tmp_path, "file_name", "a.jpg")
-    assert read_corpus(folder, LABELS) == [CorpusRow(tmp_path / "a.jpg", None, {})]
+def test_all_labels_may_be_absent(tmp_path: Path) -> None:
+    folder = corpus(tmp_path, "file_name\tText Transcription", "a.jpg\thi")
+    assert read_corpus(folder, LABELS) == [CorpusRow(tmp_path / "a.jpg", "hi", {})]
     assert read_corpus(corpus(tmp_path, HEADER, "a.jpg\t1\t0\thi"), ()) == [
         CorpusRow(tmp_path / "a.jpg", "hi", {})
     ]

@@ -18,10 +18,17 @@ class FakeTraining:
         self.enough = True
         self.ending = None
         self.in_between = lambda: None
+        self.answering = "shipped-1"
 
     def check(self):
         if not self.enough:
             raise TooFewLabels("3 labelled memes; 30 are needed.")
+
+    def promote(self, name):
+        self.answering = name
+
+    def current(self):
+        return ModelVersion(self.answering, "now", "fake-1", ("a", "b"), None, "best", {})
 
     def train(self, report, *, seed):
         for done in (0.0, 0.4, 0.8):
@@ -31,7 +38,7 @@ class FakeTraining:
             raise self.ending
         version = ModelVersion("v0001", "now", "fake-1", ("a", "b"), None, "best", {})
         metrics = measure([[1, 0], [0, 1]], [[1, 0], [0, 1]], [[1, 0], [0, 1]], labels=("a", "b"))
-        return Trained(version, metrics, None)
+        return Trained(version, metrics, None, ("OCR fell back.",))
 
 
 @pytest.fixture
@@ -49,6 +56,8 @@ def test_a_job_that_ends_well_names_its_version_and_its_scores(jobs, store):
     done = jobs.run(store.add_job().id, also=lambda stage, share: seen.append(share))
     assert (done.state, done.version, done.progress) == (JobState.FINISHED, "v0001", 1.0)
     assert "A 1.000" in done.message
+    assert "OCR fell back." in done.message
+    assert jobs._training.answering == "v0001"
     assert seen == [0.0, 0.4, 0.8]
     assert [version.name for version in store.versions()] == ["v0001"]
 
@@ -86,6 +95,38 @@ def test_a_job_that_fails_says_why(jobs, store, training, ending, words):
     done = jobs.run(store.add_job().id)
     assert done.state is JobState.FAILED
     assert words in done.message
+
+
+def test_a_job_that_is_interrupted_does_not_stay_active(jobs, store, training):
+    training.ending = KeyboardInterrupt()
+    job = store.add_job()
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run(job.id)
+    assert store.job(job.id).state is JobState.FAILED
+    assert training.answering == "shipped-1"
+
+
+def test_a_job_that_has_ended_is_not_run_again(jobs, store, training):
+    job = jobs.run(store.add_job().id)
+    training.ending = RuntimeError("it was run again")
+    assert jobs.run(job.id) == job
+
+
+def test_a_process_that_died_after_its_version_answered_has_finished(jobs, store, training):
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    store.update_job(store.add_job().id, state=JobState.RUNNING, pid=gone.pid, version="v0007")
+    training.answering = "v0007"
+    assert jobs.latest().state is JobState.FINISHED
+
+
+def test_a_new_job_can_be_queued_where_a_dead_one_stands(jobs, store):
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    dead = store.add_job()
+    store.update_job(dead.id, state=JobState.RUNNING, pid=gone.pid)
+    assert jobs.queue().id != dead.id
+    assert store.job(dead.id).state is JobState.FAILED
 
 
 def test_too_few_labels_are_said_before_a_process_starts(jobs, store, training):

@@ -48,6 +48,8 @@ class FakeRegistry:
 
     def load(self, name):
         self.loads += 1
+        if name == "damaged":
+            raise Mismatch("damaged cannot be loaded")
         return FakeCheckpoint()
 
 
@@ -162,6 +164,15 @@ def test_a_version_whose_encoder_is_missing_hands_over_to_the_shipped_one(store,
     answer = make(store, registry, FakeEngines("fake-1")).classify(picture, "a text")
     assert (answer.model, answer.encoder) == ("shipped-1", "fake-1")
     assert any("v0002" in notice and "clip-1" in notice for notice in answer.notices)
+
+
+def test_a_version_whose_files_are_damaged_hands_over_to_the_shipped_one(
+    store, registry, engines, picture
+):
+    registry.now = replace(registry.now, name="damaged")
+    answer = make(store, registry, engines).classify(picture, "a text")
+    assert answer.model == "shipped-1"
+    assert any("damaged" in notice for notice in answer.notices)
 
 
 def test_the_page_is_told_when_no_version_knows_the_chosen_encoder(store, picture):

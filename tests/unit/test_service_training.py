@@ -25,13 +25,13 @@ def training(store, registry, engines):
 
 
 def make(store, registry, engines, schema):
-    evaluation = Evaluation(store, registry, engines, schema)
+    evaluation = Evaluation(store, registry, engines, schema, max_upload_mb=20)
     return Training(store, registry, engines, schema, evaluation)
 
 
 @pytest.fixture
 def evaluation(store, registry, engines):
-    return Evaluation(store, registry, engines, MAMI)
+    return Evaluation(store, registry, engines, MAMI, max_upload_mb=20)
 
 
 QUICK = replace(
@@ -43,7 +43,9 @@ QUICK = replace(
 
 
 def train(training, report=None, **choices):
-    return training.train(report or silent, recipe=QUICK, **choices)
+    trained = training.train(report or silent, recipe=QUICK, **choices)
+    training.promote(trained.version.name)
+    return trained
 
 
 def silent(stage, done):

@@ -66,12 +66,40 @@ def test_a_broken_picture_is_named_and_the_others_come_in(tmp_path, store, trans
     )
     report = transfer.import_folder(folder)
     assert report.added == 1
-    assert [sentence.split(":")[0] for sentence in report.refused] == [
-        "broken.png",
-        "empty.png",
-        "wordy.png",
+    named = ["broken.png", "empty.png", "wordy.png"]
+    assert [sentence.count(name) for sentence, name in zip(report.refused, named, strict=True)] == [
+        1,
+        1,
+        1,
     ]
     assert len(store.memes()) == len(store.votes()) == 1
+
+
+def test_labels_that_changed_since_the_first_import_are_said_and_not_taken(
+    tmp_path, store, transfer
+):
+    transfer.import_folder(
+        write_corpus(tmp_path / "corpus", [("a.png", draw_picture(1), YES, "x")])
+    )
+    (tmp_path / "later").mkdir()
+    folder = write_corpus(tmp_path / "later" / "corpus", [("a.png", draw_picture(1), NO, "y")])
+    report = transfer.import_folder(folder)
+    assert report.labelled == 0
+    assert ["another text" in report.refused[0], "other labels" in report.refused[1]] == [
+        True,
+        True,
+    ]
+    assert store.votes()[0].labels["misogynous"] is True
+    assert store.memes()[0].text == "x"
+
+
+def test_a_folder_whose_name_cannot_be_an_annotators_is_refused_before_anything(
+    tmp_path, store, transfer
+):
+    folder = write_corpus(tmp_path / "zero\u200bwidth", [("a.png", draw_picture(1), YES, "text")])
+    with pytest.raises(BadTable, match="Rename the folder"):
+        transfer.import_folder(folder)
+    assert store.memes() == []
 
 
 def test_a_row_without_its_picture_stops_the_import_before_anything_is_stored(
@@ -104,9 +132,10 @@ def test_what_is_exported_comes_back_the_same(tmp_path, store, transfer):
     ]
     transfer.import_folder(write_corpus(tmp_path / "corpus", rows))
     assert transfer.export(tmp_path / "out") == 3
-    again = read_corpus(tmp_path / "out", MAMI.names)
-    assert [row.labels.get("misogynous") for row in again] == [True, False, None]
-    assert [row.text for row in again][1:] == ["second", "=1+1"]
+    before = read_corpus(tmp_path / "corpus", MAMI.names)
+    after = read_corpus(tmp_path / "out", MAMI.names)
+    assert [(row.labels, row.text) for row in after] == [(row.labels, row.text) for row in before]
+    assert [row.text for row in after] == [text for _, _, _, text in rows]
     assert (tmp_path / "out" / "votes.csv").read_text().count("\n") == 3
 
 

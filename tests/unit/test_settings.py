@@ -30,6 +30,7 @@ def test_a_blank_variable_counts_as_absent():
     [
         ("MEMEAPP_PORT", "many"),
         ("MEMEAPP_PORT", "0"),
+        ("MEMEAPP_PORT", "70000"),
         ("MEMEAPP_HOLDOUT_SHARE", "1"),
         ("MEMEAPP_HOLDOUT_SHARE", "-0.1"),
         ("MEMEAPP_SECURE_COOKIES", "perhaps"),

@@ -134,11 +134,26 @@ def test_a_better_text_replaces_a_worse_one(
     assert add(store, "a", text="new", text_source=comes).text == stays
 
 
-def test_a_text_can_be_set_and_an_unknown_meme_is_an_error(store: Store) -> None:
-    meme = add(store, "a")
-    store.set_text(meme.id, "seen", TextSource.OCR)
-    assert store.meme(meme.id) == replace(meme, text="seen", text_source=TextSource.OCR)
-    for use in (store.meme, store.picture_path, lambda id: store.set_text(id, "", TextSource.OCR)):
+def test_ocr_fills_an_absent_text_and_never_one_that_is_there(store: Store) -> None:
+    empty = add(store, "a", text="", text_source=TextSource.NONE)
+    store.improve_text(empty.id, "seen", TextSource.OCR)
+    assert store.meme(empty.id) == replace(empty, text="seen", text_source=TextSource.OCR)
+    given = add(store, "b", text="typed", text_source=TextSource.GIVEN)
+    store.improve_text(given.id, "seen", TextSource.OCR)
+    assert store.meme(given.id) == given
+
+
+def test_nobody_changes_a_text_that_people_have_voted_on(store: Store) -> None:
+    meme = add(store, "a", text="read", text_source=TextSource.OCR)
+    vote(store, meme.id, store.add_annotator("Ada").id)
+    assert add(store, "a", text="other", text_source=TextSource.GIVEN).text == "read"
+
+
+def test_an_unknown_meme_is_an_error(store: Store) -> None:
+    def improve(id: str) -> None:
+        store.improve_text(id, "", TextSource.OCR)
+
+    for use in (store.meme, store.picture_path, improve):
         with pytest.raises(NotFound, match="no meme"):
             use("../../etc/passwd")
 
