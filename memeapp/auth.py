@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import secrets
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,11 @@ ADMIN_COOKIE = "memeapp_admin"
 ANNOTATOR_COOKIE = "memeapp_annotator"
 ADMIN_SECONDS = 12 * 3600
 ANNOTATOR_SECONDS = 30 * 24 * 3600
-LONGEST_PAUSE = 8.0
+LONGEST_PAUSE = 2.0
+"""Seconds; short, because who shares an address with somebody who guesses waits as well."""
+CHECKS_AT_ONCE = 2
+LONGEST_LINE = 8
+REMEMBERED_ADDRESSES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,6 @@ class Auth:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._hasher = PasswordHasher()
-        self._checking = threading.Lock()
-        self._failures = 0
         key = _read_or_create(folder / "secret.key", lambda: secrets.token_hex(32))
         self._file = folder / "admin.hash"
         self._hash = self._password_hash(self._file, password)
@@ -107,24 +109,13 @@ class Auth:
         except (VerificationError, InvalidHashError):
             return False
 
-    @property
-    def pause(self) -> float:
-        """Seconds to wait before a wrong password is answered; doubles with each one in a row.
-
-        Only wrong answers wait, so that nobody can keep the admin out by guessing.
-        """
-        return min(LONGEST_PAUSE, 0.25 * 2 ** min(self._failures, 10)) if self._failures else 0.0
-
     def admin_token(self, password: str) -> str:
         """A token for the admin cookie, valid for `ADMIN_SECONDS`.
 
         Raises:
-            NotAllowed: the password is wrong; wait `pause` seconds before saying so.
+            NotAllowed: the password is wrong.
         """
-        with self._checking:  # one at a time: argon2 takes 64 MB
-            right = self._verify(self._hash, password)
-            self._failures = 0 if right else self._failures + 1
-        if not right:
+        if not self._verify(self._hash, password):
             raise NotAllowed("That is not the admin password; try again.")
         return self._dumps("admin", self._fingerprint)
 
@@ -155,6 +146,60 @@ class Auth:
         except BadData:
             return None
         return value if isinstance(value, str) else None
+
+
+class TooManyAttempts(NotAllowed):
+    """The password was not looked at: too many are being checked."""
+
+
+class Door:
+    """Has few passwords checked at once, so that guessing is slow and keeps nobody else waiting.
+
+    An address has one attempt at a time, and a wrong one lasts longer with each in a row. Behind a
+    proxy that uvicorn does not trust (FORWARDED_ALLOW_IPS; by default it trusts this machine's
+    own) all share the address of the proxy: one person's guessing then holds up the others too.
+    """
+
+    def __init__(self, check: Callable[[str], str]) -> None:
+        self._check = check
+        self._checks = asyncio.Semaphore(CHECKS_AT_ONCE)  # argon2 takes 64 MB each time
+        self._line = 0
+        self._trying: set[str] = set()
+        self._failures: dict[str, int] = {}
+
+    async def token(self, address: str, password: str) -> str:
+        """What `check` makes of the password.
+
+        Raises:
+            TooManyAttempts: at once, while the address tries already or the line is full.
+            NotAllowed: the password is wrong; after a pause of at most `LONGEST_PAUSE` seconds.
+        """
+        if address in self._trying or self._line >= LONGEST_LINE:
+            raise TooManyAttempts(
+                "Other passwords are being checked; wait a few seconds and try again."
+            )
+        self._trying.add(address)
+        try:
+            token = await self._checked(password)
+            self._failures.pop(address, None)
+            return token
+        except NotAllowed:
+            failures = self._failures.pop(address, 0) + 1
+            self._failures[address] = failures
+            if len(self._failures) > REMEMBERED_ADDRESSES:
+                del self._failures[next(iter(self._failures))]  # failed longest ago
+            await asyncio.sleep(min(LONGEST_PAUSE, 0.25 * 2 ** min(failures - 1, 10)))
+            raise
+        finally:
+            self._trying.discard(address)
+
+    async def _checked(self, password: str) -> str:
+        self._line += 1
+        try:
+            async with self._checks:
+                return await asyncio.to_thread(self._check, password)
+        finally:
+            self._line -= 1
 
 
 def _read_or_create(file: Path, make: Callable[[], str]) -> str:

@@ -21,6 +21,8 @@ MAX_PIXELS = 40_000_000
 MAX_SIDE = 20_000
 MIN_SIDE = 8
 LONGEST_SIDE = 1600
+MAX_SCANS = 100
+"""Scans of a progressive JPEG; encoders write about ten, and each is a pass over all pixels."""
 
 # One decode at a time bounds the memory, and `warnings.catch_warnings` is not thread-safe.
 _decoding = threading.Lock()
@@ -91,6 +93,9 @@ def _too_many_bytes(name: str, size: int, limit: int) -> str:
 
 
 def _decode(data: bytes, name: str) -> Image.Image:
+    # A start-of-scan marker cannot occur inside the compressed data of a scan.
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
+        raise BadPicture(f"{name} has more than {MAX_SCANS} scans; save it as a plain JPEG.")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             _check_size(opened.width, opened.height, name)

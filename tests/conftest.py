@@ -63,6 +63,7 @@ class FakeClassifier:
     now: FakeStatus = field(default_factory=FakeStatus)
     ocr_text: str = OCR_TEXT
     error: Exception | None = None
+    chances: tuple[float, ...] | None = None
     kept: list[tuple[str, str]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -70,6 +71,8 @@ class FakeClassifier:
         self.gate.set()
 
     def status(self) -> FakeStatus:
+        if self.error:
+            raise self.error
         return self.now
 
     def read_text(self, picture: Picture) -> Reading:
@@ -93,10 +96,13 @@ class FakeClassifier:
         yes = "yes" in shown.casefold()
         if keep:
             self.kept.append((picture.id, shown))
-        chances = (0.82, 0.12, 0.67, 0.31, 0.04) if yes else (0.14, 0.03, 0.22, 0.06, 0.02)
+        chances = self.chances or (
+            (0.82, 0.12, 0.67, 0.31, 0.04) if yes else (0.14, 0.03, 0.22, 0.06, 0.02)
+        )
+        parent = chances[0] >= 0.5
         return Prediction(
             scores=tuple(
-                LabelScore(label, chance, threshold, chance >= threshold)
+                LabelScore(label, chance, threshold, parent and chance >= threshold)
                 for label, chance, threshold in zip(
                     MAMI.names, chances, (0.5, 0.35, 0.4, 0.45, 0.3), strict=True
                 )
@@ -228,7 +234,10 @@ class FakeTraining:
         return self.all
 
     def current(self) -> ModelVersion:
-        return next(version for version in self.all if version.name == self.now)
+        for version in self.all:
+            if version.name == self.now:
+                return version
+        raise NotFound("There is no model version; set MEMEAPP_MODELS.")
 
     def promote(self, name: str) -> None:
         if name not in {version.name for version in self.all}:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import sys
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from memeapp.encoders.embedded import ASSET, hash_terms, terms
+from memeapp.encoders.embedded import (
+    ASSET,
+    ASSET_SHA256,
+    EmbeddedEncoder,
+    hash_terms,
+    terms,
+)
 
 
 @click.command()
@@ -52,6 +59,18 @@ def main(table: Path, out: Path, width: int, min_df: int) -> None:
         f"{svd.explained_variance_ratio_.sum():.1%} of the variance, "
         f"{out.stat().st_size / 1e6:.1f} MB in {out}"
     )
+    digest = hashlib.sha256(out.read_bytes()).hexdigest()
+    if digest == ASSET_SHA256:
+        click.echo(f"It is the file of {EmbeddedEncoder.id!r}; nothing is to be changed.")
+    else:
+        name, number = EmbeddedEncoder.id.rsplit("-", 1)
+        click.echo(
+            f"It is not the file of {EmbeddedEncoder.id!r}. To ship it, change in "
+            "memeapp/encoders/embedded.py\n"
+            f'    id = "{name}-{int(number) + 1}"\n'
+            f'    ASSET_SHA256 = "{digest}"\n'
+            "and train the shipped model again: models know an encoder by its id."
+        )
 
 
 if __name__ == "__main__":

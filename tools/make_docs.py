@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Write the generated parts of the README: settings and commands. `--check` only compares.
+"""Write the generated parts of the README: settings and commands.
+
+`--check` writes nothing: it compares, and looks for links in the documentation that lead nowhere.
 
     make_docs.py [--check]
 
@@ -21,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from memeapp.cli import main as command_line
 from memeapp.settings import Settings
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
 
 
 def settings_table() -> str:
@@ -70,10 +73,20 @@ def render(text: str) -> str:
     return text
 
 
+def broken_links(document: Path) -> Iterator[str]:
+    """Relative links and pictures of a Markdown file that lead nowhere."""
+    for target in re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8")):
+        if "://" not in target and not (document.parent / target).exists():
+            yield f"{document.relative_to(ROOT)}: {target} does not exist."
+
+
 def main() -> None:
     text = README.read_text(encoding="utf-8")
     made = render(text)
     if "--check" in sys.argv[1:]:
+        documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*/*.md")]
+        if problems := [problem for one in documents for problem in broken_links(one)]:
+            sys.exit("\n".join(problems))
         if made != text:
             sys.exit("The generated parts of the README are out of date: run `make docs`.")
     elif made != text:

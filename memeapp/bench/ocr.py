@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from memeapp.errors import BadInput, Unavailable
+from memeapp.images import decode_file
 from memeapp.ocr import OcrEngine
 from memeapp.text import normalise
 
@@ -55,6 +55,7 @@ def measure_ocr(
     Raises:
         Unavailable: if jiwer is not installed.
         BadInput: if no row has a true word.
+        BadPicture: if a file is no picture the app opens; it is named.
     """
     try:
         import jiwer  # noqa: PLC0415
@@ -69,8 +70,7 @@ def measure_ocr(
         truth = normalise(text)
         if not truth:
             continue
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
+        image = decode_file(path).image
         if not truths:
             engine.read(image)
         reading = engine.read(image)

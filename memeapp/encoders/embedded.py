@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from memeapp.encoders.base import Encoder
 from memeapp.encoders.detector import PARTS, BodyDetector, Detection
@@ -20,6 +20,8 @@ from memeapp.errors import Unavailable
 from memeapp.text import normalise
 
 ASSET = Path(__file__).with_name("embedded.safetensors")
+ASSET_SHA256 = "7475c842222822796067e0add176c5169d86077a5ebc15b14e353cbcc75d2090"
+"""Of the `ASSET` that `EmbeddedEncoder.id` stands for: another file is another encoder."""
 GRID = 4
 WORKING_SIZE = 128
 """Layout and colours are measured on the picture squashed to this square."""
@@ -62,10 +64,14 @@ class EmbeddedEncoder(Encoder):
         """Load the asset and, unless another one is given, nudenet's detector.
 
         Raises:
-            Unavailable: if the asset or nudenet is missing or unreadable.
+            Unavailable: if the asset or nudenet is missing or unreadable, or the shipped asset is
+                not the one of this id.
         """
         try:
-            tensors = load_file(asset)
+            content = asset.read_bytes()
+            if asset == ASSET:
+                _check_shipped(content)
+            tensors = load(content)
         except (OSError, SafetensorError) as error:
             raise Unavailable(
                 f"The embedded encoder cannot read {asset} ({error}); restore the file or make "
@@ -108,6 +114,17 @@ class EmbeddedEncoder(Encoder):
                 _shape(image),
                 *_layout_and_colour(image),
             ]
+        )
+
+
+def _check_shipped(content: bytes) -> None:
+    """Models know an encoder by its id alone, so one id must always give the same vectors."""
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != ASSET_SHA256:
+        raise Unavailable(
+            f"{ASSET} has SHA-256 {digest}, the encoder {EmbeddedEncoder.id!r} needs "
+            f"{ASSET_SHA256}; restore the file or, if it was made anew, give the encoder a new id "
+            f"and hash in {Path(__file__).name}."
         )
 
 

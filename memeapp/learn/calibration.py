@@ -45,6 +45,11 @@ class Platt:
         probabilities: Array = expit(self.slope * logits + self.intercept)
         return probabilities
 
+    def loss(self, logits: Array, targets: Array) -> float:
+        """Mean cross-entropy of the probabilities over the targets that are not NaN."""
+        u = self.slope * logits + self.intercept
+        return float(np.nanmean((1 - targets) * u - log_expit(u)))
+
 
 def _fit_label(logits: Array, targets: Array) -> tuple[float, float]:
     judged = ~np.isnan(targets)
@@ -55,8 +60,9 @@ def _fit_label(logits: Array, targets: Array) -> tuple[float, float]:
     def loss(parameters: Array) -> tuple[float, Array]:
         slope = np.exp(parameters[0])
         u = slope * z + parameters[1]
-        value = -(smooth * log_expit(u) + (1 - smooth) * log_expit(-u)).sum()
-        wrong = expit(u) - smooth
+        log_p = log_expit(u)
+        value = ((1 - smooth) * u - log_p).sum()
+        wrong = np.exp(log_p) - smooth
         gradient = np.array([(wrong * z).sum() * slope + parameters[0], wrong.sum()])
         return float(value + parameters[0] ** 2 / 2), gradient
 
@@ -64,7 +70,7 @@ def _fit_label(logits: Array, targets: Array) -> tuple[float, float]:
     return float(np.exp(best.x[0])), float(best.x[1])
 
 
-def expected_thresholds(probabilities: Array, targets: Array) -> Array:
+def expected_thresholds(probabilities: Array, targets: Array, *, parent_first: bool) -> Array:
     """(C,) thresholds that maximise each label's official F1 in expectation.
 
     `probabilities` (N, C) are calibrated and out of fold. Calling the k likeliest rows positive is
@@ -72,21 +78,30 @@ def expected_thresholds(probabilities: Array, targets: Array) -> Array:
     labels themselves enter only through the calibration, which keeps the choice steady (plug-in
     rule; Koyejo et al., NeurIPS 2014), and through the guard for rare labels: one with fewer than
     `ENOUGH_POSITIVES` positives or negatives keeps 0.5.
+
+    With `parent_first` the other labels can be given only to rows whose first label is, at its own
+    threshold, as `Checkpoint.decide` does; the positives of the other rows count as missed.
     """
     thresholds = np.full(probabilities.shape[1], 0.5)
+    open_rows = np.full(len(probabilities), True)
     for column in range(len(thresholds)):
         judged = ~np.isnan(targets[:, column])
         y = targets[judged, column]
         if min(y.sum(), (1 - y).sum()) >= ENOUGH_POSITIVES:
-            thresholds[column] = _expected_threshold(probabilities[judged, column])
+            thresholds[column] = _expected_threshold(
+                probabilities[judged, column], open_rows[judged]
+            )
+        if parent_first and column == 0:
+            open_rows = probabilities[:, 0] >= thresholds[0]
     return thresholds
 
 
-def _expected_threshold(probability: Array) -> float:
-    p = np.sort(probability)[::-1]
+def _expected_threshold(probability: Array, open_rows: NDArray[np.bool_]) -> float:
+    p = np.sort(probability[open_rows])[::-1]
     k = np.arange(len(p) + 1.0)
     hits = np.concatenate([[0.0], np.cumsum(p)])
-    score = macro_f1(hits, k - hits, hits[-1] - hits, np.full_like(k, len(p)))
+    positives, n = probability.sum(), np.full_like(k, len(probability))
+    score = macro_f1(hits, k - hits, positives - hits, n)
     edges = np.concatenate([[1.0], p, [0.0]])
     between = edges[:-1] > edges[1:]  # equal probabilities get equal decisions
     best = int(np.argmax(np.where(between, score, -1.0)))

@@ -33,8 +33,8 @@ PAPER = Balance(alpha=0.1, beta=10.0, mu=0.2, lam=5.0, kappa=0.05, gamma=2.0)
 """What the loss's own publication recommends, with the focal term."""
 
 EVEN = Balance(alpha=0.5, beta=10.0, mu=0.2, lam=1.0, kappa=0.05)
-"""Ours: the paper's re-balancing, softened by α, with both sides equally steep (λ = 1), so that σ(z)
-stays a probability and calibration has less to mend."""
+"""Ours: the paper's re-balancing, softened by α, with both sides equally steep (λ = 1). σ(z) is
+still no probability: weights depend on a row's labels, ν shifts logits. Calibration mends that."""
 
 
 def masked_mean(values: Tensor, judged: Tensor) -> Tensor:
@@ -92,6 +92,7 @@ class DistributionBalancedLoss(nn.Module):
 def two_sided_logit(logits: Tensor, lam: float) -> Tensor:
     """Log-odds of the probability p = σ(λz) / (σ(λz) + σ(−z)) that a loss with this λ aims at.
 
-    With λ = 1 it is the logit itself. Only for λ = 1 is σ(z) a probability.
+    With λ = 1 it is the logit itself. Undoes λ alone: re-balancing weights and ν are left to the
+    calibration.
     """
     return functional.logsigmoid(lam * logits) - functional.logsigmoid(-logits)

@@ -85,10 +85,12 @@ def fit(
         platt = Platt.identity(len(features.labels))
         thresholds = np.full(len(features.labels), 0.5)
         if recipe.folds:
-            epochs, logits = _cross_validate(recipe, sources, targets, seed, report)
-            truth = targets.double().cpu().numpy()
-            platt = Platt.fit(logits, truth)
-            thresholds = expected_thresholds(platt(logits), truth)
+            epochs, platt, logits = _cross_validate(recipe, sources, targets, seed, report)
+            thresholds = expected_thresholds(
+                platt(logits),
+                targets.double().cpu().numpy(),
+                parent_first=recipe.parent_first,
+            )
         rows = torch.arange(len(targets), device=device)
         trainer = _classifier_trainer(network.classifier, recipe, sources, targets, rows)
         for epoch in range(1, epochs + 1):
@@ -211,12 +213,14 @@ def _fit_autoencoders(
 
 def _cross_validate(
     recipe: Recipe, sources: Sources, targets: Tensor, seed: int, report: OnEpoch
-) -> tuple[int, NDArray[np.float64]]:
-    """The number of epochs with the lowest out-of-fold loss, and the (N, C) logits it had.
+) -> tuple[int, Platt, NDArray[np.float64]]:
+    """The best number of epochs, with its calibration and its (N, C) out-of-fold logits.
 
-    The folds train in step, so that one early stop serves all of them. Judged by the cross-entropy
-    of the probabilities, whatever the training loss is.
+    The folds train in step, so that one early stop serves all of them. An epoch is judged by the
+    cross-entropy of its calibrated probabilities: those are what is used, and the scale and shift
+    that the training loss gives the logits, or their overconfidence, do not matter.
     """
+    truth = targets.double().cpu().numpy()
     dealt = deal_folds(targets.cpu().numpy(), recipe.folds, seed)
     fold = torch.tensor(dealt, device=targets.device)
     widths = tuple(source.shape[1] for source in sources)
@@ -226,7 +230,7 @@ def _cross_validate(
         heads.append(head)
         kept = (fold != number).nonzero().flatten()
         trainers.append(_classifier_trainer(head, recipe, sources, targets, kept))
-    best_epoch, best_loss, best_logits = 0, float("inf"), torch.zeros_like(targets)
+    best_loss, best = float("inf"), (0, Platt.identity(truth.shape[1]), np.zeros_like(truth))
     for epoch in range(1, recipe.classifier.epochs + 1):
         logits = torch.zeros_like(targets)
         for number, (head, trainer) in enumerate(zip(heads, trainers, strict=True)):
@@ -235,15 +239,16 @@ def _cross_validate(
             left_out = fold == number
             with torch.no_grad():
                 logits[left_out] = head(tuple(source[left_out] for source in sources))
-        logits = two_sided_logit(logits, recipe.lam)
-        loss = float(bce(logits, targets))
+        outcome = two_sided_logit(logits, recipe.lam).double().cpu().numpy()
+        platt = Platt.fit(outcome, truth)
+        loss = platt.loss(outcome, truth)
         if loss < best_loss:
-            best_epoch, best_loss, best_logits = epoch, loss, logits
+            best_loss, best = loss, (epoch, platt, outcome)
         done = 0.2 + 0.6 * epoch / recipe.classifier.epochs
         report(Progress("Cross-validating the classifier", done, loss))
-        if epoch - best_epoch >= recipe.patience:
+        if epoch - best[0] >= recipe.patience:
             break
-    return best_epoch, best_logits.double().cpu().numpy()
+    return best
 
 
 def deal_folds(targets: NDArray[np.float32], folds: int, seed: int) -> NDArray[np.int64]:

@@ -29,6 +29,12 @@ SECONDS_BETWEEN_LOOKS = 2.0
 def build(app: App, demo: gr.Blocks) -> None:
     """Lay the page out inside the tab that is open."""
 
+    def current() -> str | None:
+        try:
+            return app.training.current().name
+        except NotFound:
+            return None
+
     def dashboard() -> str:
         return fragment(
             "dashboard",
@@ -36,7 +42,7 @@ def build(app: App, demo: gr.Blocks) -> None:
             schema=app.schema,
             job=app.jobs.latest(),
             versions=app.training.versions(),
-            current=app.training.current().name,
+            current=current(),
         )
 
     def opened(request: gr.Request) -> tuple[Any, str, Any]:

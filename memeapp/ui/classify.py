@@ -10,6 +10,7 @@ import gradio as gr
 from memeapp.errors import BadPicture
 from memeapp.images import Picture
 from memeapp.types import TextSource
+from memeapp.ui import uploads
 from memeapp.ui.components import ASSETS, AT_ONCE, explain, fragment, region
 from memeapp.ui.safe_image import SafeImage
 
@@ -32,7 +33,12 @@ def build(app: App, demo: gr.Blocks) -> None:
 
     def status() -> str:
         try:
-            return fragment("status", status=app.classifier.status(), schema=schema)
+            return fragment(
+                "status",
+                status=app.classifier.status(),
+                schema=schema,
+                minutes=uploads.LONGEST_MINUTES,
+            )
         except Exception as error:
             return problem(explain(error))
 

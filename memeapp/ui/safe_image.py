@@ -11,6 +11,8 @@ from gradio.data_classes import ImageData
 from memeapp.errors import BadPicture
 from memeapp.images import Picture, decode
 
+EXAMPLES = Path(__file__).parent / "assets" / "examples"
+
 
 class SafeImage(gr.Image):
     """An image input whose value is a `Picture`, or the `BadPicture` that says why there is none.
@@ -33,9 +35,16 @@ class SafeImage(gr.Image):
     ) -> Picture | BadPicture | None:
         if payload is None or payload.path is None:
             return None
+        file = Path(payload.path).resolve()
+        # Gradio checks the path only where the payload says that it is a file.
+        places = (Path(self.GRADIO_CACHE).resolve(), EXAMPLES.resolve())
+        if not (any(file.is_relative_to(place) for place in places) and file.is_file()):
+            return BadPicture("The uploaded picture is gone from the server; choose it again.")
+        if file.stat().st_size > self.max_bytes:
+            return BadPicture("The picture is larger than the server takes; save it smaller.")
         try:
             return decode(
-                Path(payload.path).read_bytes(),
+                file.read_bytes(),
                 name=payload.orig_name or "The picture",
                 max_bytes=self.max_bytes,
             )

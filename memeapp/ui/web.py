@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import gradio as gr
@@ -22,9 +23,13 @@ from memeapp.auth import (
     ADMIN_SECONDS,
     ANNOTATOR_COOKIE,
     ANNOTATOR_SECONDS,
+    Door,
+    TooManyAttempts,
 )
-from memeapp.errors import BadInput, NotAllowed, NotFound
-from memeapp.ui import admin, annotate, classify
+from memeapp.errors import BadInput, BadSetting, MemeAppError, NotAllowed, NotFound
+from memeapp.settings import Settings
+from memeapp.ui import admin, annotate, classify, uploads
+from memeapp.ui.components import ASSETS
 from memeapp.ui.theme import head, theme
 
 if TYPE_CHECKING:
@@ -83,11 +88,24 @@ class Leave(BaseModel):
 
 def build_app(app: App) -> FastAPI:
     """The whole web app. Serve it with `serve`, or with any ASGI server in one process."""
-    os.environ["GRADIO_TEMP_DIR"] = str(app.settings.data.resolve() / "uploads")
+    folder = app.settings.data.resolve() / "uploads"
+    uploads.empty(folder)
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    gr.set_static_paths([ASSETS / "examples"])  # copied into the folder of uploads otherwise
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     # Gradio sums up its statistics after each event otherwise, which halves the throughput.
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000"
-    page = FastAPI(title="memeapp", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(uploads.keep_sweeping(folder))
+        yield
+        sweeping.cancel()
+        uploads.empty(folder)
+
+    page = FastAPI(
+        title="memeapp", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
+    )
     page.add_middleware(Gate)
     _add_routes(page, app)
     demo = _pages(app)
@@ -111,28 +129,45 @@ def build_app(app: App) -> FastAPI:
 
 
 def serve(app: App, *, announce: Callable[[str], object]) -> None:
-    """Open the models, listen, and tell the address; returns when the server is stopped."""
+    """Listen, open the models, and tell the address; returns when the server is stopped.
+
+    Raises:
+        BadSetting: if the port is taken or the address is not one of this machine.
+    """
     settings = app.settings
-    for notice in app.classifier.status().notices:
-        announce(notice)
-    config = uvicorn.Config(
-        build_app(app),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        server_header=False,
-    )
-    listening = config.bind_socket()
-    if password := app.auth.generate():
-        announce(f"Admin password, shown this once: {password}")
-    host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
-    announce(f"Open http://{host}:{settings.port}{settings.root_path} (Ctrl+C stops the app)")
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean stop
-        uvicorn.Server(config).run(sockets=[listening])
+    with _listen(settings) as listening:
+        try:
+            for notice in app.classifier.status().notices:
+                announce(notice)
+        except MemeAppError as error:  # labelling and retraining are the way out
+            announce(f"Nothing can be classified yet. {error}")
+        config = uvicorn.Config(build_app(app), log_level="warning", server_header=False)
+        if password := app.auth.generate():
+            announce(f"Admin password, shown this once: {password}")
+        host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
+        announce(f"Open http://{host}:{settings.port}{settings.root_path} (Ctrl+C stops the app)")
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean stop
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((settings.host, settings.port))
+        listening.listen()
+    except (OSError, OverflowError) as error:  # OverflowError: a port above 65535
+        listening.close()
+        reason = getattr(error, "strerror", None) or error
+        raise BadSetting(
+            f"Cannot listen on {settings.host}, port {settings.port}: {reason}. Set MEMEAPP_PORT "
+            "(or --port) to a free port, or MEMEAPP_HOST (or --host) to an address of this machine."
+        ) from error
+    return listening
 
 
 def _pages(app: App) -> gr.Blocks:
-    demo = gr.Blocks(title="memeapp", analytics_enabled=False, delete_cache=(3600, 86400))
+    demo = gr.Blocks(title="memeapp", analytics_enabled=False)
     with demo:
         gr.HTML(
             f"<h1>memeapp</h1><p>People judge memes, a model learns from them. "
@@ -156,6 +191,7 @@ def _pages(app: App) -> gr.Blocks:
 def _add_routes(page: FastAPI, app: App) -> None:
     settings = app.settings
     cookie_path = settings.root_path or "/"
+    door = Door(app.auth.admin_token)
 
     def signed_in(cookie: str, token: str, seconds: int) -> Response:
         response = JSONResponse({"ok": True})
@@ -175,11 +211,13 @@ def _add_routes(page: FastAPI, app: App) -> None:
         return {"status": "ok", "version": __version__}
 
     @page.post("/auth/admin")
-    async def login(body: Login) -> Response:
+    async def login(body: Login, request: Request) -> Response:
+        address = request.client.host if request.client else ""
         try:
-            token = await asyncio.to_thread(app.auth.admin_token, body.password)
+            token = await door.token(address, body.password)
+        except TooManyAttempts as error:
+            raise HTTPException(429, str(error)) from error
         except NotAllowed as error:
-            await asyncio.sleep(app.auth.pause)
             raise HTTPException(403, str(error)) from error
         return signed_in(ADMIN_COOKIE, token, ADMIN_SECONDS)
 

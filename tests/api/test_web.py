@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,9 +13,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
 from memeapp.auth import ADMIN_COOKIE, ANNOTATOR_COOKIE
-from memeapp.errors import BadText
+from memeapp.errors import BadSetting, BadText, Mismatch
+from memeapp.ui import uploads, web
+from memeapp.ui.components import ASSETS
 from tests.api.conftest import Answer, Client
 from tests.api.test_who_may import vote
 from tests.conftest import OCR_TEXT, PASSWORD, FakeApp, FakeStatus, picture_bytes, serving
@@ -92,6 +99,36 @@ def test_a_wrong_password_sets_no_cookie_and_says_why(client: Client) -> None:
     assert "set-cookie" not in reply.headers
 
 
+def test_a_second_attempt_of_one_address_is_refused_while_the_first_is_checked(
+    fake: FakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, go_on = threading.Event(), threading.Event()
+    check = fake.auth.admin_token
+
+    def slowly(password: str) -> str:
+        started.set()
+        assert go_on.wait(30)
+        return check(password)
+
+    monkeypatch.setattr(fake.auth, "admin_token", slowly)
+    with serving(fake) as address:
+        codes: list[int] = []
+
+        def log_in() -> None:
+            reply = httpx.post(f"{address}auth/admin", json={"password": PASSWORD}, timeout=30)
+            codes.append(reply.status_code)
+
+        first = threading.Thread(target=log_in)
+        first.start()
+        assert started.wait(30)
+        second = httpx.post(f"{address}auth/admin", json={"password": PASSWORD})
+        go_on.set()
+        first.join(30)
+    assert second.status_code == 429
+    assert "try again" in second.json()["detail"]
+    assert codes == [200]
+
+
 def test_only_json_is_taken(client: Client) -> None:
     reply = client.http.post("auth/admin", data={"password": PASSWORD})
     assert reply.status_code == 422
@@ -160,7 +197,21 @@ def test_a_bad_picture_gives_a_clear_message(
     assert answer.data is not None
     assert "Sorry." in answer.data[0]
     assert words in answer.data[0]
+    assert answer.data[0].count(name) == 1
     assert "Traceback" not in answer.text
+
+
+def test_a_kind_above_its_mark_does_not_apply_without_its_parent(
+    client: Client, fake: FakeApp
+) -> None:
+    fake.classifier.chances = (0.3, 0.03, 0.67, 0.06, 0.02)
+    result = (classify(client, client.upload("a.png", picture_bytes())).data or [""])[0]
+    kind = result.partition('<li data-label="stereotype"')[2].partition("</li>")[0]
+    assert 'data-decision="no"' in kind
+    assert "does not apply" in kind
+    assert "67 percent, the model says yes from 40 percent if it reads the meme as" in kind
+    legend = re.sub("<.*?>", "", result)
+    assert "says yes, to a kind only if it reads the meme as misogynous at all." in legend
 
 
 def test_no_picture_at_all_gives_a_clear_message(client: Client) -> None:
@@ -216,9 +267,126 @@ def test_a_client_cannot_make_the_server_fetch_an_address(client: Client, addres
     assert answer.data is None
 
 
-def test_uploads_lie_in_the_data_folder(client: Client, tmp_path: Path) -> None:
+def test_uploads_lie_in_the_data_folder_and_nothing_else_does(
+    client: Client, tmp_path: Path
+) -> None:
     path = Path(client.upload("a.png", picture_bytes())["path"])
-    assert path.is_relative_to(tmp_path / "uploads")
+    assert [file for file in (tmp_path / "uploads").rglob("*") if file.is_file()] == [path]
+
+
+def test_an_example_picture_can_be_asked_about(client: Client) -> None:
+    picture = {"path": str(ASSETS / "examples" / "coffee.jpg"), "orig_name": "coffee.jpg"}
+    picture["meta"] = {"_type": "gradio.FileData"}  # type: ignore[assignment]
+    assert "does not read this meme as" in classify(client, picture).text
+
+
+def test_asking_again_with_the_same_picture_works_until_the_file_is_swept(
+    client: Client, tmp_path: Path
+) -> None:
+    picture = client.upload("a.png", picture_bytes())
+    assert "does not read this meme as" in classify(client, picture).text
+    uploads.sweep(tmp_path / "uploads", older_than=3600)
+    assert "text as typed" in classify(client, picture, "a corrected text").text
+    uploads.sweep(tmp_path / "uploads", older_than=0)
+    assert not Path(picture["path"]).exists()
+    assert "choose it again" in classify(client, picture).text
+
+
+def test_uploads_are_gone_after_a_stop_and_after_a_start_and_links_are_not_followed(
+    fake: FakeApp, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious.txt").touch()
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    (folder / "left.png").touch()  # of an app that was killed
+    (folder / "link").symlink_to(outside)
+    uploads.sweep(folder, older_than=-1)
+    assert (outside / "precious.txt").exists()
+    (folder / "left.png").touch()
+    with serving(fake) as address:
+        httpx.get(f"{address}health").raise_for_status()
+        assert not (folder / "left.png").exists()
+        client = Client(address)
+        with client.http:
+            path = Path(client.upload("a.png", picture_bytes())["path"])
+        assert path.exists()
+    assert not path.exists()
+    assert (outside / "precious.txt").exists()
+
+
+def test_a_folder_of_uploads_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").touch()
+    (tmp_path / "uploads").symlink_to(tmp_path)
+    with pytest.raises(BadSetting, match="is a link"):
+        uploads.empty(tmp_path / "uploads")
+    assert (tmp_path / "precious.txt").exists()
+
+
+def test_the_page_says_how_long_an_upload_stays(client: Client) -> None:
+    assert "deleted within 15 minutes" in client.send("call", "classify_status", []).text
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
+    """The sockets `serve` listens on, instead of a server that runs until it is stopped."""
+    served: list[socket.socket] = []
+    monkeypatch.setattr(web, "build_app", lambda app: FastAPI())
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: served.extend(sockets))
+    return served
+
+
+def test_the_app_starts_when_no_version_can_answer(
+    fake: FakeApp, served: list[socket.socket]
+) -> None:
+    fake.classifier.error = Mismatch("Version shipped-1 knows other labels. Retrain.")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    fake.settings = replace(fake.settings, port=port)
+    told: list[str] = []
+    web.serve(fake, announce=told.append)  # type: ignore[arg-type]
+    assert told[0] == (
+        "Nothing can be classified yet. Version shipped-1 knows other labels. Retrain."
+    )
+    assert f"http://127.0.0.1:{port}" in told[-1]
+    assert len(served) == 1
+
+
+def test_the_classify_page_says_why_nothing_can_be_classified(
+    client: Client, fake: FakeApp
+) -> None:
+    fake.classifier.error = Mismatch("Version shipped-1 knows other labels. Retrain.")
+    assert "knows other labels" in client.send("call", "classify_status", []).text
+
+
+def test_the_dashboard_stands_without_any_version(client: Client, fake: FakeApp) -> None:
+    fake.training.all.clear()
+    client.become_admin(PASSWORD)
+    shown = client.send("join", "admin_load", []).text
+    assert "There is no version yet" in shown
+    assert "Retrain" in shown
+
+
+def test_a_taken_port_is_told_with_the_setting_that_changes_it(
+    fake: FakeApp, served: list[socket.socket]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        fake.settings = replace(fake.settings, port=port)
+        with pytest.raises(BadSetting, match=f"port {port}: .*in use.* MEMEAPP_PORT") as raised:
+            web.serve(fake, announce=pytest.fail)  # type: ignore[arg-type]
+    assert "\n" not in str(raised.value)
+    assert served == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"port": 70_000}, {"host": "192.0.2.1"}, {"host": "::", "port": 70_000}]
+)
+def test_an_impossible_address_is_told(fake: FakeApp, changes: dict[str, object]) -> None:
+    fake.settings = replace(fake.settings, **changes)  # type: ignore[arg-type]
+    with pytest.raises(BadSetting, match="Cannot listen on"):
+        web.serve(fake, announce=pytest.fail)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

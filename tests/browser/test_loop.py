@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Browser, Page, expect
 
 from memeapp.labels import MAMI
+from memeapp.store import Store
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
@@ -85,13 +86,20 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def app(corpus: Path, unlabelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def app(
+    corpus: Path, unlabelled: Path, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The app as people start it, over a data folder filled by the command line."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = {
         **os.environ,
-        "MEMEAPP_DATA": str(tmp_path_factory.mktemp("data")),
+        "MEMEAPP_DATA": str(data),
         "MEMEAPP_PORT": str(port),
         "MEMEAPP_ADMIN_PASSWORD": PASSWORD,
         "MEMEAPP_OCR": "rapidocr",
@@ -149,7 +157,7 @@ def classify(page: Page, picture: Path) -> str:
     return article.get_attribute("data-model") or ""
 
 
-def test_the_whole_loop(page: Page, tmp_path: Path) -> None:
+def test_the_whole_loop(page: Page, data: Path, tmp_path: Path) -> None:
     meme = tmp_path / "meme.png"
     draw(CAPTION, 77).save(meme)
     shipped = classify(page, meme)
@@ -167,7 +175,10 @@ def test_the_whole_loop(page: Page, tmp_path: Path) -> None:
         expect(page.locator("[data-progress]")).to_contain_text(f"{done} judged")
         expect(form.locator("img")).to_be_visible()
         assert page.evaluate("document.querySelector('#annotate-card img').decode()") is None
-        page.keyboard.press("r")
+        if done == 0:
+            page.keyboard.press("r")
+            page.keyboard.press("3")
+            expect(form.get_by_label("Stereotype")).to_be_checked()
         page.keyboard.press("Enter")
     expect(page.locator("[data-progress]")).to_contain_text("2 judged")
 
@@ -187,3 +198,16 @@ def test_the_whole_loop(page: Page, tmp_path: Path) -> None:
     assert trained != shipped
     # The picture box is empty after the reload: the next answer is a new one.
     assert classify(page, meme) == trained
+    check_votes(data)
+
+
+def check_votes(data: Path) -> None:
+    """What Ada said is in the database, tick for tick."""
+    store = Store(data)
+    votes = [vote for vote in store.votes() if store.annotator(vote.annotator_id).name == "Ada"]
+    store.close()
+    ticked = [{label for label, yes in vote.labels.items() if yes} for vote in votes]
+    assert ticked == [{"misogynous", "stereotype"}, set()]
+    assert all(set(vote.labels) == set(MAMI.names) for vote in votes)
+    assert [vote.revealed for vote in votes] == [True, False]
+    assert len({vote.meme_id for vote in votes}) == 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +17,14 @@ from memeapp.auth import (
     ADMIN_SECONDS,
     ANNOTATOR_COOKIE,
     ANNOTATOR_SECONDS,
+    CHECKS_AT_ONCE,
+    LONGEST_LINE,
     LONGEST_PAUSE,
+    REMEMBERED_ADDRESSES,
     Auth,
+    Door,
     Identity,
+    TooManyAttempts,
 )
 from memeapp.errors import NotAllowed
 
@@ -167,20 +174,120 @@ def test_no_password_is_stored_in_the_clear_and_only_the_owner_can_read(
         assert PASSWORD not in file.read_text()
 
 
-def test_the_pause_grows_with_failures_up_to_a_bound_and_never_locks_the_admin_out(
-    auth: Auth,
+def check(password: str) -> str:
+    if password != PASSWORD:
+        raise NotAllowed("wrong")
+    return "token"
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were waited, without waiting."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return waited
+
+
+async def guess(door: Door, address: str, times: int = 1) -> None:
+    for _ in range(times):
+        with pytest.raises(NotAllowed, match="wrong"):
+            await door.token(address, "wrong")
+
+
+def test_the_pause_grows_with_failures_up_to_a_bound_and_ends_with_the_right_password(
+    pauses: list[float],
 ) -> None:
-    assert auth.pause == 0
-    pauses = []
-    for _ in range(7):
-        with pytest.raises(NotAllowed):
-            auth.admin_token("wrong")
-        pauses.append(auth.pause)
-    assert pauses == sorted(pauses)
+    async def story() -> None:
+        door = Door(check)
+        await guess(door, "a", 7)
+        assert await door.token("a", PASSWORD) == "token"
+        await guess(door, "a")
+
+    asyncio.run(story())
+    assert pauses[:7] == sorted(pauses[:7])
     assert pauses[0] < 1
-    assert pauses[-1] == LONGEST_PAUSE
-    assert auth.admin_token(PASSWORD)
-    assert auth.pause == 0
+    assert pauses[6] == LONGEST_PAUSE
+    assert pauses[7] == pauses[0]
+
+
+def test_failures_of_one_address_slow_no_other_one(pauses: list[float]) -> None:
+    async def story() -> None:
+        door = Door(check)
+        await guess(door, "a", 7)
+        await guess(door, "b")
+
+    asyncio.run(story())
+    assert pauses[7] == pauses[0]
+
+
+def test_only_so_many_addresses_are_remembered(pauses: list[float]) -> None:
+    async def story() -> None:
+        door = Door(check)
+        await guess(door, "first", 3)
+        for number in range(REMEMBERED_ADDRESSES):
+            await guess(door, str(number))
+        await guess(door, "first")
+
+    asyncio.run(story())
+    assert pauses[-1] == pauses[0]
+
+
+def test_an_address_that_pauses_is_refused_at_once_and_the_admin_elsewhere_gets_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story() -> None:
+        pausing, over = asyncio.Semaphore(0), asyncio.Event()
+
+        async def sleep(seconds: float) -> None:
+            pausing.release()
+            await over.wait()
+
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        door = Door(check)
+        guesses = []
+        for number in range(60):
+            guesses.append(asyncio.create_task(door.token(f"bad{number}", "wrong")))
+            await pausing.acquire()
+        with pytest.raises(TooManyAttempts, match="try again"):
+            await door.token("bad7", PASSWORD)
+        assert await door.token("admin", PASSWORD) == "token"
+        over.set()
+        answers = await asyncio.gather(*guesses, return_exceptions=True)
+        assert all(type(answer) is NotAllowed for answer in answers)
+
+    asyncio.run(story())
+
+
+def test_a_full_line_refuses_at_once_and_few_passwords_are_checked_together() -> None:
+    lock, go_on = threading.Lock(), threading.Event()
+    now, most = 0, 0
+
+    def slowly(password: str) -> str:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        assert go_on.wait(30)
+        with lock:
+            now -= 1
+        return "token"
+
+    async def story() -> None:
+        door = Door(slowly)
+        line = [asyncio.create_task(door.token(str(number), "")) for number in range(LONGEST_LINE)]
+        await asyncio.sleep(0)
+        with pytest.raises(TooManyAttempts):
+            await door.token("late", "")
+        go_on.set()
+        assert await asyncio.gather(*line) == ["token"] * LONGEST_LINE
+        assert await door.token("late", "") == "token"
+
+    asyncio.run(story())
+    assert 1 <= most <= CHECKS_AT_ONCE
 
 
 @given(st.booleans(), st.one_of(st.none(), st.text(min_size=1)))

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from memeapp.bench.ocr import measure_ocr
-from memeapp.errors import BadInput, Unavailable
+from memeapp.errors import BadInput, BadPicture, Unavailable
 from memeapp.ocr import OcrEngine
 from memeapp.types import Box, Reading, TextLine
 
@@ -60,6 +60,15 @@ def test_a_report_is_a_dictionary_and_a_table(tmp_path: Path) -> None:
 def test_rows_without_a_true_word_are_no_benchmark(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="true text"):
         measure_ocr([(picture(tmp_path, 10), "...")], Scripted({10: "x"}))
+
+
+@pytest.mark.parametrize("content", [b"", b"<svg/>", None])
+def test_a_file_that_is_no_picture_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "lost.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadPicture, match=r"lost\.png"):
+        measure_ocr([(path, "a word")], Scripted({}))
 
 
 def test_without_jiwer_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from memeapp.encoders import EmbeddedEncoder, open_encoder
+from memeapp.encoders import EmbeddedEncoder, embedded, open_encoder
 from memeapp.encoders.detector import PARTS, BodyDetector, Detection
-from memeapp.encoders.embedded import ASSET, hash_terms, terms
+from memeapp.encoders.embedded import ASSET, ASSET_SHA256, hash_terms, terms
 from memeapp.errors import Unavailable
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "memeapp" / "ui" / "assets" / "examples"
@@ -166,3 +167,12 @@ def test_a_missing_or_damaged_asset_is_named(tmp_path: Path, content: bytes | No
         asset.write_bytes(content)
     with pytest.raises(Unavailable, match=r"lost\.safetensors"):
         EmbeddedEncoder(asset, NothingDetected())
+
+
+def test_another_file_in_the_place_of_the_shipped_asset_is_refused_with_both_hashes(
+    tiny_asset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "ASSET", tiny_asset)
+    digest = hashlib.sha256(tiny_asset.read_bytes()).hexdigest()
+    with pytest.raises(Unavailable, match=f"{digest}.*'embedded-1'.*{ASSET_SHA256}.*restore"):
+        EmbeddedEncoder(tiny_asset, NothingDetected())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from memeapp.learn.losses import (
+    EVEN,
     PAPER,
     REFERENCE,
     Balance,
@@ -20,7 +21,7 @@ from memeapp.learn.losses import (
 )
 
 PLAIN = Balance(alpha=0.1, beta=10.0, mu=0.2, lam=5.0, kappa=0.05)
-BALANCES = [PLAIN, REFERENCE, PAPER]
+BALANCES = [PLAIN, REFERENCE, PAPER, EVEN]
 NAN = float("nan")
 
 
@@ -93,6 +94,10 @@ def test_the_gradient_of_bce_is_sigmoid_minus_target_over_the_judged_count() -> 
         # The public code's constants: 10 + sigmoid(0.2 (r - 0.1)), nu_1 = 0.1 ln 3 / 5.
         (REFERENCE, 0, (10.5116645498 + 10.5283030451) * 0.6931471806 / 2),
         (REFERENCE, 2, 11 * 0.1386294361),
+        # Ours: 0.5 + sigmoid(10 (r - 0.2)); with lambda = 1 negatives cost ln 2 as well.
+        (EVEN, 0, (1.2913914727 + 1.4906840407) * 0.6931471806 / 2),
+        (EVEN, 1, (1.4996646499 + 1.4999999848) * 0.6931471806 / 2),
+        (EVEN, 2, 1.5 * 0.6931471806),
     ],
 )
 def test_the_balanced_loss_has_the_values_computed_by_hand(
@@ -100,7 +105,7 @@ def test_the_balanced_loss_has_the_values_computed_by_hand(
 ) -> None:
     targets = tensor([[1, 1], [1, 0], [0, 0], [0, 0]])
     loss = DistributionBalancedLoss(balance, targets)
-    undecided = tensor([[0.0, balance.kappa * 1.0986122887 / 5]])
+    undecided = tensor([[0.0, balance.kappa * 1.0986122887 / balance.lam]])
     assert loss(undecided, targets[row : row + 1]).item() == pytest.approx(expected, rel=1e-8)
 
 
@@ -145,6 +150,16 @@ def test_the_two_sided_probability_is_where_the_loss_is_flat(share: float, lam: 
     DistributionBalancedLoss(balance, target)(best, target).backward()
     assert best.grad is not None
     assert abs(best.grad.item()) < 5e-3
+
+
+def test_the_even_loss_aims_below_the_share_of_positives() -> None:
+    # One label, n = 2 of N = 4, so nu = 0; r = 1 for positives, infinite for negatives: weights
+    # 0.5 + sigmoid(8) and 1.5. Half positives do not give 1/2: 1.4996646499 / 2.9996646499.
+    targets = tensor([[1], [1], [0], [0]])
+    constant = tensor([[np.log(1.4996646499 / 1.5)]]).requires_grad_()
+    DistributionBalancedLoss(EVEN, targets)(constant.expand(4, 1), targets).backward()
+    assert constant.grad is not None
+    assert abs(constant.grad.item()) < 1e-9
 
 
 def test_the_two_sided_probability_has_the_value_computed_by_hand() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from memeapp.learn import losses
+from memeapp.learn import losses, train
 from memeapp.learn.checkpoint import Checkpoint
 from memeapp.learn.data import FeatureSet, TooFewRows
 from memeapp.learn.metrics import label_auc
@@ -163,6 +163,27 @@ def test_soft_and_missing_targets_are_learned_from() -> None:
     probabilities = model.predict(features.image, features.text)
     assert label_auc(features.targets[:, 0], probabilities[:, 0]) > 0.9
     assert probabilities.mean() == pytest.approx(np.nanmean(targets), abs=0.05)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(3.0, 0.0), (1.0, -2.0), (0.3, 1.0)])
+def test_the_number_of_epochs_does_not_depend_on_the_logits_scale_or_shift(
+    monkeypatch: pytest.MonkeyPatch, scale: float, shift: float
+) -> None:
+    features = memes(300)
+    wrong = np.random.default_rng(0).random(features.targets.shape) < 0.3  # soon learned by heart
+    features = with_targets(features, np.where(wrong, 1 - features.targets, features.targets))
+    schedule = replace(QUICK.classifier, rate=5e-2)
+    recipe = replace(QUICK, branch=64, classifier=schedule)
+    plain = fit(features, recipe, encoder="made-up")
+    assert 1 < plain.epochs < schedule.epochs
+
+    def moved(logits: torch.Tensor, lam: float) -> torch.Tensor:
+        return scale * losses.two_sided_logit(logits, lam) + shift
+
+    monkeypatch.setattr(train, "two_sided_logit", moved)
+    other = fit(features, recipe, encoder="made-up")
+    assert other.epochs == plain.epochs
+    assert other.thresholds == pytest.approx(plain.thresholds, abs=0.05)
 
 
 def test_too_few_rows_are_refused_with_both_counts() -> None:
