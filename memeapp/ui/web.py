@@ -14,8 +14,6 @@ import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memeapp import __version__
 from memeapp.auth import (
@@ -30,48 +28,11 @@ from memeapp.errors import BadInput, BadSetting, MemeAppError, NotAllowed, NotFo
 from memeapp.settings import Settings
 from memeapp.ui import admin, annotate, classify, uploads
 from memeapp.ui.components import ASSETS
+from memeapp.ui.gate import Gate
 from memeapp.ui.theme import head, theme
 
 if TYPE_CHECKING:
     from memeapp.wiring import App
-
-HEADERS = {
-    # Gradio compiles its templates in the browser: it needs 'unsafe-inline' and 'unsafe-eval'.
-    "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-        "connect-src 'self' blob: data:; worker-src 'self' blob:; object-src 'none'; "
-        "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-}
-
-# Gradio routes that no page uses and that make the server work for anybody.
-CLOSED = ("/gradio_api/process_recording", "/gradio_api/deep_link")
-
-
-class Gate:
-    """Middleware: our headers on every answer, and 404 for what is closed."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-        elif scope["path"].startswith(CLOSED):
-            await Response(status_code=404)(scope, receive, send_with_headers)
-        else:
-            await self.app(scope, receive, send_with_headers)
 
 
 class Login(BaseModel):
@@ -106,7 +67,7 @@ def build_app(app: App) -> FastAPI:
     page = FastAPI(
         title="memeapp", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
     )
-    page.add_middleware(Gate)
+    page.add_middleware(Gate, max_upload=app.settings.max_upload_mb * 2**20)
     _add_routes(page, app)
     demo = _pages(app)
     gr.mount_gradio_app(
