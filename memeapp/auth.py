@@ -25,7 +25,7 @@ ANNOTATOR_SECONDS = 30 * 24 * 3600
 LONGEST_PAUSE = 2.0
 """Seconds; short, because who shares an address with somebody who guesses waits as well."""
 CHECKS_AT_ONCE = 2
-LONGEST_LINE = 8
+LONGEST_LINE = 32
 REMEMBERED_ADDRESSES = 1000
 
 
@@ -155,7 +155,8 @@ class TooManyAttempts(NotAllowed):
 class Door:
     """Has few passwords checked at once, so that guessing is slow and keeps nobody else waiting.
 
-    An address has one attempt at a time, and a wrong one lasts longer with each in a row. Behind a
+    An address has one attempt at a time. With each wrong one in a row the attempt lasts longer, and
+    the line it may still join is half as long: who guesses gives way to who does not. Behind a
     proxy that uvicorn does not trust (FORWARDED_ALLOW_IPS; by default it trusts this machine's
     own) all share the address of the proxy: one person's guessing then holds up the others too.
     """
@@ -174,7 +175,8 @@ class Door:
             TooManyAttempts: at once, while the address tries already or the line is full.
             NotAllowed: the password is wrong; after a pause of at most `LONGEST_PAUSE` seconds.
         """
-        if address in self._trying or self._line >= LONGEST_LINE:
+        failures = self._failures.get(address, 0)
+        if address in self._trying or self._line >= max(CHECKS_AT_ONCE, LONGEST_LINE >> failures):
             raise TooManyAttempts(
                 "Other passwords are being checked; wait a few seconds and try again."
             )
@@ -184,11 +186,11 @@ class Door:
             self._failures.pop(address, None)
             return token
         except NotAllowed:
-            failures = self._failures.pop(address, 0) + 1
-            self._failures[address] = failures
+            self._failures.pop(address, None)
+            self._failures[address] = failures + 1
             if len(self._failures) > REMEMBERED_ADDRESSES:
                 del self._failures[next(iter(self._failures))]  # failed longest ago
-            await asyncio.sleep(min(LONGEST_PAUSE, 0.25 * 2 ** min(failures - 1, 10)))
+            await asyncio.sleep(min(LONGEST_PAUSE, 0.25 * 2 ** min(failures, 10)))
             raise
         finally:
             self._trying.discard(address)

@@ -262,6 +262,29 @@ def test_an_address_that_pauses_is_refused_at_once_and_the_admin_elsewhere_gets_
     asyncio.run(story())
 
 
+def test_who_has_guessed_gives_way_in_the_line_to_who_has_not(pauses: list[float]) -> None:
+    go_on = threading.Event()
+
+    def slowly(password: str) -> str:
+        assert password == "wrong" or go_on.wait(30)
+        return check(password)
+
+    async def story() -> None:
+        door = Door(slowly)
+        await guess(door, "guesser", 6)
+        await guess(door, "admin")  # mistyped once
+        line = [asyncio.create_task(door.token(name, PASSWORD)) for name in "xyz"]
+        await asyncio.wait(line, timeout=0)
+        with pytest.raises(TooManyAttempts):
+            await door.token("guesser", PASSWORD)
+        line.append(asyncio.create_task(door.token("admin", PASSWORD)))
+        await asyncio.wait(line, timeout=0)
+        go_on.set()
+        assert await asyncio.gather(*line) == ["token"] * 4
+
+    asyncio.run(story())
+
+
 def test_a_full_line_refuses_at_once_and_few_passwords_are_checked_together() -> None:
     lock, go_on = threading.Lock(), threading.Event()
     now, most = 0, 0
