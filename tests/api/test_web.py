@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -259,6 +260,58 @@ def test_a_client_cannot_name_a_file_of_the_server(
     answer = client.send(route, "classify_check", [picture])
     assert answer.data is None
     assert not list((secret.parent / "uploads").rglob("private.png"))
+
+
+@pytest.mark.parametrize("meta", [{}, {"meta": {}}, {"meta": {"_type": "something else"}}])
+@pytest.mark.parametrize("route", Client.ROUTES)
+def test_a_file_of_the_server_stays_unread_whatever_the_payload_says_it_is(
+    client: Client, secret: Path, route: str, meta: dict[str, Any]
+) -> None:
+    answer = client.send(route, "classify_check", [{"path": str(secret), **meta}])
+    assert answer.data is None or "choose it again" in answer.text
+    assert "choose it again" in classify(client, {"path": str(secret), **meta}).text
+
+
+def test_a_file_that_is_no_regular_one_is_not_opened(client: Client) -> None:
+    assert "choose it again" in classify(client, {"path": "/dev/zero"}).text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "gradio_api/file=http://192.0.2.1/a",
+        "gradio_api/file=HTTP://192.0.2.1/a",
+        "gradio_api/file/http://192.0.2.1/a",
+        "gradio_api/proxy=http://192.0.2.1/a",
+        "monitoring/summary",
+    ],
+)
+def test_closed_routes_are_not_there(client: Client, path: str) -> None:
+    answer = client.http.get(path)
+    assert (answer.status_code, answer.text) == (404, "There is nothing here.")
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:9", "https://elsewhere.example", "null"])
+def test_pages_of_other_origins_cannot_send_anything(client: Client, origin: str) -> None:
+    answer = client.http.post("auth/leave", json={"role": "admin"}, headers={"Origin": origin})
+    assert answer.status_code == 403
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_our_own_pages_can_send(client: Client) -> None:
+    own = str(client.http.base_url).rstrip("/")
+    answer = client.http.post("auth/leave", json={"role": "admin"}, headers={"Origin": own})
+    assert answer.status_code == 200
+
+
+def test_a_request_of_more_than_a_megabyte_is_refused_unless_it_is_an_upload(
+    client: Client,
+) -> None:
+    big = b"x" * (2**20 + 1)
+    assert client.http.post("auth/annotator", content=big).status_code == 413
+    assert client.http.post("auth/annotator", content=iter([big])).status_code == 411
+    upload = client.http.post("gradio_api/upload", files={"files": ("a.bin", big)})
+    assert upload.status_code == 200
 
 
 def test_a_client_cannot_make_the_server_fetch_an_address(client: Client, address: str) -> None:

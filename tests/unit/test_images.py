@@ -228,3 +228,13 @@ def test_a_file_is_decoded_like_its_bytes_and_a_missing_one_is_named(tmp_path: P
     assert decode_file(path).id == decode(path.read_bytes()).id
     with pytest.raises(BadPicture, match=r"gone\.png"):
         decode_file(tmp_path / "gone.png")
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(buffer, "JPEG", progressive=True)
+    honest = buffer.getvalue()
+    assert decode(honest).width == 64
+    scan = honest[honest.rindex(b"\xff\xda") : -2]
+    with pytest.raises(BadPicture, match="scans"):
+        decode(honest[:-2] + scan * 200 + honest[-2:])
