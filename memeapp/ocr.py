@@ -86,6 +86,8 @@ class RapidOcr(_LineFinder):
                 "Global.log_level": "error",
                 # The 180-degree classifier turns good wide lines over more often than it helps.
                 "Global.use_cls": False,
+                # A page of small print would keep everybody waiting for half a minute.
+                "Det.max_candidates": 300,
                 # Below this it is mostly the picture's texture.
                 "Global.text_score": 0.6,
                 "EngineConfig.onnxruntime.intra_op_num_threads": min(4, os.cpu_count() or 1),
