@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from memeapp.encoders.base import Encoder
 from memeapp.encoders.embedded import EmbeddedEncoder
-from memeapp.encoders.open_clip import OpenClipEncoder
+from memeapp.encoders.open_clip import OpenClipEncoder, check_open_clip
+from memeapp.errors import Mismatch
 
-__all__ = ["EmbeddedEncoder", "Encoder", "OpenClipEncoder", "open_encoder"]
+__all__ = ["EmbeddedEncoder", "Encoder", "OpenClipEncoder", "check_encoder", "open_encoder"]
+
+
+def check_encoder(spec: str) -> None:
+    """Say within 3 s if an encoder cannot be had here, without loading it.
+
+    Raises:
+        BadSetting, Unavailable: as `open_encoder` does.
+    """
+    if spec not in ("embedded", EmbeddedEncoder.id):
+        check_open_clip(spec)
 
 
 def open_encoder(spec: str) -> Encoder:
@@ -15,8 +26,13 @@ def open_encoder(spec: str) -> Encoder:
     Raises:
         BadSetting: if there is no such architecture or tag; near matches are named.
         Unavailable: within about 3 s, if the weights are not here and cannot be fetched.
-        Mismatch: if a `local-dir:` id names other weights than those in the folder.
+        Mismatch: if a `local-dir:` id names other weights than those in the folder, or the id is
+            that of another release's embedded encoder.
     """
     if spec in ("embedded", EmbeddedEncoder.id):
         return EmbeddedEncoder()
+    if spec.startswith("embedded-"):
+        raise Mismatch(
+            f"This release has the encoder {EmbeddedEncoder.id}, not {spec}; retrain on `embedded`."
+        )
     return OpenClipEncoder(spec)

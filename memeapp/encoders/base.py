@@ -21,6 +21,8 @@ class Encoder(ABC):
     id: str
     image_width: int
     text_width: int
+    logit_scale: float | None = None
+    """What CLIP multiplies a picture's and a text's cosine with; None if they share no space."""
 
     @abstractmethod
     def encode_images(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:

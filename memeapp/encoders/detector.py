@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from memeapp.encoders.runtime import open_session
 from memeapp.errors import Unavailable
 
 PARTS = (
@@ -50,27 +50,19 @@ class BodyDetector:
         """Load the model that lies in nudenet's wheel.
 
         Raises:
-            Unavailable: if nudenet cannot be imported.
+            Unavailable: if nudenet or onnxruntime cannot be imported.
         """
         try:
             import nudenet  # noqa: PLC0415
-            import onnxruntime  # noqa: PLC0415
         except ImportError as error:
             raise Unavailable(
-                f"The embedded encoder needs nudenet and onnxruntime ({error}); install them "
-                "with `pip install -r requirements.txt`."
+                f"The embedded encoder needs nudenet ({error}); install it with "
+                "`pip install -r requirements.txt`."
             ) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = min(4, os.cpu_count() or 1)
-        options.inter_op_num_threads = 1
-        # Idle threads sleep instead of spinning: the web server needs the cores.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._detector = nudenet.NudeDetector()
         # nudenet takes no session options; its own session would use every core.
-        self._detector.onnx_session = onnxruntime.InferenceSession(
-            str(Path(nudenet.__file__).with_name("320n.onnx")),
-            options,
-            providers=["CPUExecutionProvider"],
+        self._detector.onnx_session = open_session(
+            Path(nudenet.__file__).with_name("320n.onnx"), threads=4
         )
 
     def detect(self, image: Image.Image) -> list[Detection]:

@@ -1,10 +1,9 @@
-"""The encoder that works on every machine at once: TF-IDF and SVD, detector evidence, colours."""
+"""The encoder that works on every machine at once: words, pieces of words, sentences, detector."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -16,12 +15,17 @@ from safetensors.numpy import load
 
 from memeapp.encoders.base import Encoder
 from memeapp.encoders.detector import PARTS, BodyDetector, Detection
+from memeapp.encoders.lexical import TermSpace, pieces, words
+from memeapp.encoders.sentence import SentenceEncoder
 from memeapp.errors import Unavailable
-from memeapp.text import normalise
 
 ASSET = Path(__file__).with_name("embedded.safetensors")
-ASSET_SHA256 = "7475c842222822796067e0add176c5169d86077a5ebc15b14e353cbcc75d2090"
+ASSET_SHA256 = "e813df36ea4b6c5ab111bd4cf71ec5e4634fadd9d5178d779bd6f060c70991c9"
 """Of the `ASSET` that `EmbeddedEncoder.id` stands for: another file is another encoder."""
+ANALYSERS = {"words": words, "pieces": pieces}
+"""The blocks of the asset, in the order of the vector, and what counts as a term in each."""
+TENSORS = ("hashes", "idf", "components", "scale")
+"""What the asset holds of each block, as `block.name`."""
 GRID = 4
 WORKING_SIZE = 128
 """Layout and colours are measured on the picture squashed to this square."""
@@ -33,13 +37,28 @@ class Detects(Protocol):
     def detect(self, image: Image.Image) -> list[Detection]: ...
 
 
-class EmbeddedEncoder(Encoder):
-    """Vectors of text (TF-IDF reduced by truncated SVD) and picture (documented measurements).
+class EncodesSentences(Protocol):
+    """What the encoder asks of a sentence encoder."""
 
-    **Text.** Word 1-2-grams of the normalised text, words of two letters and more; weight
-    (1 + ln count) x idf, scaled to length 1 over the known terms, times the SVD's components.
-    A text without a known term, the empty one included, is the zero vector. The asset
-    (`tools/fit_embedded.py`) holds no words, only 64-bit hashes of the terms.
+    width: int
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+
+
+class EmbeddedEncoder(Encoder):
+    """Vectors of text (three views of it) and picture (documented measurements).
+
+    **Text.** 1,152 values in three blocks, each of length 1, or zero where it knows nothing of
+    the text. The empty text is the zero vector.
+
+    | block | width | what |
+    | --- | --- | --- |
+    | words | 384 | TF-IDF of word 1-2-grams, truncated SVD |
+    | pieces | 384 | TF-IDF of character 3-5-grams within words, truncated SVD: misread words too |
+    | sentence | 384 | `SentenceEncoder` of the text as written |
+
+    The first two are a `TermSpace` each, made by `tools/fit_embedded.py` from MAMI's training
+    texts. The asset holds no words, only 64-bit hashes of the terms, and int8 components.
 
     **Picture.** 97 values, each in [0, 1] but the first of the layout, which is in [-1, 1]:
 
@@ -57,38 +76,43 @@ class EmbeddedEncoder(Encoder):
     | extremes | 2 | share of near-white and of near-black pixels |
     """
 
-    id = "embedded-1"
+    id = "embedded-2"
     image_width = 3 * len(PARTS) + 2 + GRID * GRID + 3 + 12 + 4 + 4 + 2
 
-    def __init__(self, asset: Path = ASSET, detector: Detects | None = None) -> None:
-        """Load the asset and, unless another one is given, nudenet's detector.
+    def __init__(
+        self,
+        asset: Path = ASSET,
+        detector: Detects | None = None,
+        sentences: EncodesSentences | None = None,
+    ) -> None:
+        """Load the asset and, unless others are given, nudenet's detector and the sentence model.
 
         Raises:
-            Unavailable: if the asset or nudenet is missing or unreadable, or the shipped asset is
-                not the one of this id.
+            Unavailable: if the asset, nudenet or the sentence model is missing or unreadable, or
+                a shipped file is not the one of this id.
         """
         try:
             content = asset.read_bytes()
             if asset == ASSET:
                 _check_shipped(content)
             tensors = load(content)
-        except (OSError, SafetensorError) as error:
+            self._spaces = [
+                TermSpace(analyse, **{name: tensors[f"{block}.{name}"] for name in TENSORS})
+                for block, analyse in ANALYSERS.items()
+            ]
+        except (OSError, SafetensorError, KeyError) as error:
             raise Unavailable(
                 f"The embedded encoder cannot read {asset} ({error}); restore the file or make "
                 "it again with tools/fit_embedded.py."
             ) from error
-        self._hashes: NDArray[np.uint64] = tensors["hashes"]
-        self._idf: NDArray[np.float32] = tensors["idf"]
-        self._components: NDArray[np.float16] = tensors["components"]
-        self.text_width = self._components.shape[1]
+        self._sentences = sentences or SentenceEncoder()
+        self.text_width = sum(space.width for space in self._spaces) + self._sentences.width
         self._detector = detector or BodyDetector()
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(N, text_width); see the class."""
-        rows = np.zeros((len(texts), self.text_width), np.float32)
-        for row, text in zip(rows, texts, strict=True):
-            self._encode_text(text, row)
-        return rows
+        blocks = [space.encode(texts) for space in self._spaces]
+        return np.concatenate([*blocks, self._sentences.encode(texts)], axis=1)
 
     def encode_images(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
         """(N, 97); see the class."""
@@ -96,16 +120,6 @@ class EmbeddedEncoder(Encoder):
         for row, picture in zip(rows, pictures, strict=True):
             row[:] = self._encode_image(picture.convert("RGB"))
         return rows
-
-    def _encode_text(self, text: str, row: NDArray[np.float32]) -> None:
-        wanted, counts = np.unique(hash_terms(terms(text)), return_counts=True)
-        places = np.searchsorted(self._hashes, wanted).clip(max=len(self._hashes) - 1)
-        known = self._hashes[places] == wanted
-        places = places[known]
-        weights = (1 + np.log(counts[known])) * self._idf[places]
-        if places.size:
-            weights /= np.linalg.norm(weights)
-            row[:] = weights @ self._components[places].astype(np.float32)
 
     def _encode_image(self, image: Image.Image) -> NDArray[np.float32]:
         return np.concatenate(
@@ -126,18 +140,6 @@ def _check_shipped(content: bytes) -> None:
             f"{ASSET_SHA256}; restore the file or, if it was made anew, give the encoder a new id "
             f"and hash in {Path(__file__).name}."
         )
-
-
-def terms(text: str) -> list[str]:
-    """Word 1-grams and 2-grams of the normalised text; one-letter words are left out."""
-    words = [word for word in normalise(text).split() if len(word) > 1]
-    return words + [" ".join(pair) for pair in pairwise(words)]
-
-
-def hash_terms(names: Sequence[str]) -> NDArray[np.uint64]:
-    """64-bit BLAKE2b of each term, little-endian."""
-    digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names]
-    return np.frombuffer(b"".join(digests), "<u8")
 
 
 def _evidence(detections: Sequence[Detection]) -> NDArray[np.float32]:

@@ -83,6 +83,8 @@ def find_pretrained(spec: str) -> Pretrained:
     if row is None:
         every = [f"{name}/{tag}" for name, tags in known.items() for tag in tags]
         near = difflib.get_close_matches(spec, every, n=4, cutoff=0.4)
+        if spec.startswith(("/", "~", ".")):
+            near = [f"local-dir:{spec}"]
         hint = f"did you mean {', '.join(near)}? Otherwise take" if near else "take"
         raise BadSetting(
             f"There is no encoder {spec!r}: {hint} `embedded`, an open_clip model as "
@@ -116,8 +118,8 @@ def _root() -> Path:
     spec = importlib.util.find_spec("open_clip")
     if spec is None or spec.origin is None:
         raise Unavailable(
-            "open_clip is not installed; `pip install -r requirements.txt` brings it, or set "
-            "MEMEAPP_ENCODER=embedded."
+            "open_clip is not installed; `pip install -r requirements.txt` brings it, or take the "
+            "encoder `embedded`."
         )
     return Path(spec.origin).parent
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memeapp.encoders.base import Encoder
-from memeapp.encoders.hub import WEIGHTS, find_pretrained, no_network
+from memeapp.encoders.hub import WEIGHTS, Pretrained, find_pretrained, no_network
 from memeapp.errors import BadSetting, Mismatch, Unavailable
 from memeapp.text import normalise
 
@@ -49,12 +49,7 @@ class OpenClipEncoder(Encoder):
             pretrained = find_pretrained(spec)
             name, self.id = pretrained.architecture, pretrained.id
             options |= {"pretrained": pretrained.tag, "force_quick_gelu": pretrained.quick_gelu}
-            offline = pretrained.is_cached()
-            if not offline and not pretrained.is_within_reach():
-                raise Unavailable(
-                    f"The weights of {self.id} are not on this machine and the hub does not "
-                    "answer. Bring them here as the README says, or set MEMEAPP_ENCODER=embedded."
-                )
+            offline = _is_here(pretrained)
         self._load(name, offline, options)
 
     def _load(self, name: str, offline: bool, options: dict[str, Any]) -> None:
@@ -75,10 +70,11 @@ class OpenClipEncoder(Encoder):
                 )
                 self._tokenize = open_clip.get_tokenizer(name)
             self.image_width = self.text_width = open_clip.get_model_config(name)["embed_dim"]
+            self.logit_scale = model.logit_scale.detach().exp().item()
         except Exception as error:  # A folder or a download can be broken in many ways.
             raise Unavailable(
-                f"open_clip cannot load {self.id} ({error}); bring the files here again or set "
-                "MEMEAPP_ENCODER=embedded."
+                f"open_clip cannot load {self.id} ({error}); bring the files here again or take "
+                "the encoder `embedded`."
             ) from error
         self._model: Any = model.eval()
 
@@ -105,18 +101,59 @@ class OpenClipEncoder(Encoder):
         return features
 
 
-def _local_folder(spec: str) -> tuple[Path, str]:
-    """The folder of a `local-dir:` spec and the encoder's id with the hash of its weights."""
+def check_open_clip(spec: str) -> None:
+    """Find out within 3 s whether an encoder can be had, without loading it.
+
+    Raises:
+        BadSetting, Unavailable: as `OpenClipEncoder` does. Damaged weights are not noticed here.
+    """
+    if spec.startswith(LOCAL):
+        _local_weights(spec)
+    else:
+        _is_here(find_pretrained(spec))
+
+
+def _is_here(pretrained: Pretrained) -> bool:
+    """Whether the weights are on this machine; raises Unavailable if they cannot be fetched."""
+    if pretrained.is_cached():
+        return True
+    if not pretrained.is_within_reach():
+        raise Unavailable(
+            f"The weights of {pretrained.id} are not on this machine and the hub does not answer. "
+            "Bring them here as the README says, or take the encoder `embedded`."
+        )
+    return False
+
+
+def _local_weights(spec: str) -> tuple[Path, str | None]:
+    """The file of the weights of a `local-dir:` spec and the hash it names, if it names one."""
     hashed = re.fullmatch(r"(.*)#([0-9a-f]{12})", spec)
     path, wanted = hashed.groups() if hashed else (spec, None)
-    folder = Path(path.removeprefix(LOCAL)).expanduser().resolve()
-    weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
-    if weights is None or not (folder / "open_clip_config.json").is_file():
+    written = path.removeprefix(LOCAL)
+    try:
+        folder = Path(written).expanduser().resolve()
+        weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+        complete = weights is not None and (folder / "open_clip_config.json").is_file()
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, no permission, too long
+        raise BadSetting(f"The folder {written[:200]!r} cannot be read: {error}.") from error
+    if weights is None or not complete:
         raise BadSetting(
             f"{folder} is no open_clip model: it needs open_clip_config.json and {WEIGHTS[0]}."
         )
-    with weights.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    return weights, wanted
+
+
+def _local_folder(spec: str) -> tuple[Path, str]:
+    """The folder of a `local-dir:` spec and the encoder's id with the hash of its weights."""
+    weights, wanted = _local_weights(spec)
+    folder = weights.parent
+    try:
+        with weights.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    except OSError as error:
+        raise Unavailable(
+            f"{weights} cannot be read ({error}); bring the file here again."
+        ) from error
     if wanted not in (None, found):
         raise Mismatch(
             f"The encoder {spec} was asked for, but {weights.name} in that folder has the hash "

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save, save_file
 
 from memeapp.encoders import EmbeddedEncoder, embedded, open_encoder
 from memeapp.encoders.detector import PARTS, BodyDetector, Detection
-from memeapp.encoders.embedded import ASSET, ASSET_SHA256, hash_terms, terms
+from memeapp.encoders.embedded import ASSET, ASSET_SHA256
+from memeapp.encoders.lexical import hash_terms
 from memeapp.errors import Unavailable
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "memeapp" / "ui" / "assets" / "examples"
@@ -29,6 +32,13 @@ class Scripted:
         return self.found
 
 
+class OneSentence:
+    width = 2
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([[0, 1] if text else [0, 0] for text in texts], np.float32)
+
+
 @pytest.fixture(scope="module")
 def encoder() -> EmbeddedEncoder:
     return EmbeddedEncoder(detector=NothingDetected())
@@ -36,53 +46,79 @@ def encoder() -> EmbeddedEncoder:
 
 @pytest.fixture
 def tiny_asset(tmp_path: Path) -> Path:
-    """Terms "red", "cat" and "red cat" with idf 1, 2, 3 on axes of their own."""
-    hashes = hash_terms(["red", "cat", "red cat"])
-    order = np.argsort(hashes)
+    """Words "red" and "cat" on three axes, pieces " ca" and "red" on two."""
+    words, pieces = hash_terms(["red", "cat"]), hash_terms([" ca", "red"])
     tensors = {
-        "hashes": hashes[order],
-        "idf": np.array([1, 2, 3], np.float32)[order],
-        "components": np.eye(3, dtype=np.float16)[order],
+        "words.hashes": np.sort(words),
+        "words.idf": np.ones(2, np.float32),
+        "words.components": np.eye(2, 3, dtype=np.int8)[np.argsort(words)],
+        "words.scale": np.ones(3, np.float32),
+        "pieces.hashes": np.sort(pieces),
+        "pieces.idf": np.ones(2, np.float32),
+        "pieces.components": np.eye(2, dtype=np.int8)[np.argsort(pieces)],
+        "pieces.scale": np.ones(2, np.float32),
     }
     save_file(tensors, tmp_path / "tiny.safetensors")
     return tmp_path / "tiny.safetensors"
 
 
-def test_terms_are_words_of_two_letters_and_their_pairs() -> None:
-    assert terms("A big, RED cat!") == ["big", "red", "cat", "big red", "red cat"]
+def test_the_text_vector_is_words_pieces_and_sentence_each_of_length_one(
+    tiny_asset: Path,
+) -> None:
+    encoder = EmbeddedEncoder(tiny_asset, NothingDetected(), OneSentence())
+    assert encoder.text_width == 7
+    half = np.sqrt(0.5)
+    assert encoder.encode_texts(["red cat", "CATS!", "dog", ""]) == pytest.approx(
+        np.array(
+            [
+                [half, half, 0, half, half, 0, 1],
+                [0, 0, 0, 1, 0, 0, 1],
+                [0, 0, 0, 0, 0, 0, 1],
+                [0, 0, 0, 0, 0, 0, 0],
+            ]
+        )
+    )
 
 
-def test_the_text_vector_is_tf_idf_of_length_one_times_the_components(tiny_asset: Path) -> None:
-    encoder = EmbeddedEncoder(tiny_asset, NothingDetected())
-    vector = encoder.encode_texts(["Red cat, red unknown"])[0]
-    weights = np.array([(1 + np.log(2)) * 1, 2, 3])
-    assert vector == pytest.approx(weights / np.linalg.norm(weights))
-
-
-def test_texts_without_a_known_term_are_the_zero_vector(encoder: EmbeddedEncoder) -> None:
-    rows = encoder.encode_texts(["", "   ", "\u041c\u0435\u043c", "qqqqxx zzzzyy", "3 4 5"])
-    assert rows.shape == (5, encoder.text_width)
+def test_a_text_without_a_word_is_the_zero_vector(encoder: EmbeddedEncoder) -> None:
+    rows = encoder.encode_texts(["", "   ", "\n\t"])
+    assert rows.shape == (3, 1152)
     assert not rows.any()
+
+
+def test_an_unknown_word_leaves_the_words_block_empty(encoder: EmbeddedEncoder) -> None:
+    words, pieces, sentence = np.split(encoder.encode_texts(["qqzzqq", "\u041c\u0435\u043c"]), 3, 1)
+    assert not words.any()
+    assert not pieces.any()
+    assert np.linalg.norm(sentence, axis=1) == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_a_misread_word_stays_near_the_word_by_its_pieces(encoder: EmbeddedEncoder) -> None:
+    right, wrong = encoder.encode_texts(["sandwich", "sandwlch"])
+    assert right[:384].any()
+    assert not wrong[:384].any()
+    assert right[384:768] @ wrong[384:768] > 0.3
 
 
 def test_the_shipped_text_part_knows_common_words_and_is_finite(encoder: EmbeddedEncoder) -> None:
     rows = encoder.encode_texts(["when you make coffee in the kitchen", "the " * 5000])
     assert rows.dtype == np.float32
-    assert np.isfinite(rows).all()
-    assert (np.linalg.norm(rows, axis=1) > 0.01).all()
-    assert (np.linalg.norm(rows, axis=1) < 1.01).all()
+    for block in np.split(rows, 3, axis=1):
+        assert np.linalg.norm(block, axis=1) == pytest.approx([1, 1], abs=1e-5)
 
 
 def test_a_text_row_does_not_depend_on_its_neighbours(encoder: EmbeddedEncoder) -> None:
     texts = ["a nice day", "work and coffee", "", "my cat"]
     alone = np.concatenate([encoder.encode_texts([text]) for text in texts])
-    assert np.array_equal(alone, encoder.encode_texts(texts))
+    assert np.abs(alone - encoder.encode_texts(texts)).max() < 1e-5
 
 
 def test_the_shipped_asset_is_small_sorted_and_holds_no_words() -> None:
-    assert ASSET.stat().st_size < 25e6
+    assert ASSET.stat().st_size < 12e6
     tensors = load_file(ASSET)
-    assert (np.diff(tensors["hashes"]) > 0).all()
+    for block in ("words", "pieces"):
+        hashes = tensors[f"{block}.hashes"]
+        assert (hashes[1:] > hashes[:-1]).all()
     raw = ASSET.read_bytes()
     assert b"kitchen" not in raw
     assert b"coffee" not in raw
@@ -95,7 +131,7 @@ def test_nothing_to_encode_gives_empty_tables(encoder: EmbeddedEncoder) -> None:
 
 def test_detector_evidence_fills_three_values_of_its_class(tiny_asset: Path) -> None:
     found = [Detection("FACE_MALE", 0.5, 0.7), Detection("FACE_MALE", 0.8, 0.6)]
-    encoder = EmbeddedEncoder(tiny_asset, Scripted(*found))
+    encoder = EmbeddedEncoder(tiny_asset, Scripted(*found), OneSentence())
     vector = encoder.encode_images([Image.new("RGB", (64, 64))])[0]
     place = PARTS.index("FACE_MALE")
     score, area, count = vector[:54].reshape(3, 18)
@@ -105,7 +141,7 @@ def test_detector_evidence_fills_three_values_of_its_class(tiny_asset: Path) -> 
 
 def test_a_crowd_of_detections_stays_bounded(tiny_asset: Path) -> None:
     crowd = [Detection("FACE_FEMALE", 0.9, 0.2)] * 50
-    encoder = EmbeddedEncoder(tiny_asset, Scripted(*crowd))
+    encoder = EmbeddedEncoder(tiny_asset, Scripted(*crowd), OneSentence())
     assert encoder.encode_images([Image.new("RGB", (64, 64))]).max() == 1.0
 
 
@@ -156,11 +192,14 @@ def test_the_real_detector_takes_thin_pictures(size: tuple[int, int]) -> None:
 
 def test_the_id_opens_the_encoder_again() -> None:
     encoder = open_encoder(EmbeddedEncoder.id)
-    assert encoder.id == "embedded-1"
+    assert encoder.id == "embedded-2"
     assert isinstance(encoder, EmbeddedEncoder)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no tensors here"])
+NO_TENSORS = save({"hashes": np.zeros(1, np.uint64)})
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no tensors here", NO_TENSORS])
 def test_a_missing_or_damaged_asset_is_named(tmp_path: Path, content: bytes | None) -> None:
     asset = tmp_path / "lost.safetensors"
     if content is not None:
@@ -174,5 +213,5 @@ def test_another_file_in_the_place_of_the_shipped_asset_is_refused_with_both_has
 ) -> None:
     monkeypatch.setattr(embedded, "ASSET", tiny_asset)
     digest = hashlib.sha256(tiny_asset.read_bytes()).hexdigest()
-    with pytest.raises(Unavailable, match=f"{digest}.*'embedded-1'.*{ASSET_SHA256}.*restore"):
+    with pytest.raises(Unavailable, match=f"{digest}.*'embedded-2'.*{ASSET_SHA256}.*restore"):
         EmbeddedEncoder(tiny_asset, NothingDetected())
