@@ -40,6 +40,11 @@ class FeatureSet:
     """(N, C): 0, 1 or a share of votes in between; NaN means not judged."""
     labels: tuple[str, ...]
     """C names, the parent (task A) first."""
+    weights: Floats = None  # type: ignore[assignment]  # filled in below
+    """(N,) how much each meme counts in training, positive; all the same by default."""
+    groups: NDArray[np.int64] = None  # type: ignore[assignment]  # filled in below
+    """(N,) number of the family of near-duplicates, which cross-validation keeps together; by
+    default every meme is a family of its own."""
 
     def __post_init__(self) -> None:
         for name in ("image", "text", "targets"):
@@ -75,6 +80,28 @@ class FeatureSet:
                 f"{self.targets[row, column]}; it must lie in [0, 1], or be NaN for not judged."
             )
 
+        self._check_rows()
+
+    def _check_rows(self) -> None:
+        weights = np.ones(len(self)) if self.weights is None else self.weights
+        groups = np.arange(len(self)) if self.groups is None else self.groups
+        object.__setattr__(self, "weights", np.asarray(weights, dtype=np.float32))
+        object.__setattr__(self, "groups", np.asarray(groups, dtype=np.int64))
+        for name in ("weights", "groups"):
+            shape = getattr(self, name).shape
+            if shape != (len(self),):
+                raise BadFeatures(
+                    f"`{name}` has shape {shape}; it needs one value for each of the "
+                    f"{len(self)} ids."
+                )
+        wrong = ~(np.isfinite(self.weights) & (self.weights > 0))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise BadFeatures(
+                f"The weight of meme {self.ids[row]!r} is {self.weights[row]}; it must be a "
+                "positive number."
+            )
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -87,6 +114,8 @@ class FeatureSet:
             image=self.image[rows],
             text=self.text[rows],
             targets=self.targets[rows],
+            weights=self.weights[rows],
+            groups=self.groups[rows],
         )
 
     @property

@@ -37,18 +37,23 @@ EVEN = Balance(alpha=0.5, beta=10.0, mu=0.2, lam=1.0, kappa=0.05)
 still no probability: weights depend on a row's labels, ν shifts logits. Calibration mends that."""
 
 
-def masked_mean(values: Tensor, judged: Tensor) -> Tensor:
-    """Mean of `values` where `judged`; 0 when nothing is. Masking a row equals dropping it."""
+def masked_mean(values: Tensor, judged: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean of `values` where `judged`; 0 when nothing is. Masking a row equals dropping it.
+
+    `weights` (rows,) multiply the values; weights of mean 1 keep the scale.
+    """
+    if weights is not None:
+        values = values * weights[:, None]
     return torch.where(judged, values, 0.0).sum() / judged.sum().clamp_min(1)
 
 
-def bce(logits: Tensor, targets: Tensor) -> Tensor:
+def bce(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Binary cross-entropy of (N, C) logits, mean over the targets that are not NaN."""
     judged = ~targets.isnan()
     values = functional.binary_cross_entropy_with_logits(
         logits, torch.where(judged, targets, 0.0), reduction="none"
     )
-    return masked_mean(values, judged)
+    return masked_mean(values, judged, weights)
 
 
 class DistributionBalancedLoss(nn.Module):
@@ -75,7 +80,7 @@ class DistributionBalancedLoss(nn.Module):
         self.register_buffer("frequency", 1 / positives)
         self.register_buffer("shift", balance.kappa * (judged / positives - 1).log() / balance.lam)
 
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Mean over the targets that are not NaN; `logits` and `targets` (rows, C)."""
         b = self.balance
         judged = ~targets.isnan()
@@ -86,7 +91,7 @@ class DistributionBalancedLoss(nn.Module):
         u = logits - self.shift
         positive = torch.sigmoid(-u) ** b.gamma * y * functional.softplus(-u)
         negative = torch.sigmoid(b.lam * u) ** b.gamma * (1 - y) * functional.softplus(b.lam * u)
-        return masked_mean(weight * (positive + negative / b.lam), judged)
+        return masked_mean(weight * (positive + negative / b.lam), judged, weights)
 
 
 def two_sided_logit(logits: Tensor, lam: float) -> Tensor:

@@ -174,6 +174,22 @@ def _weightings(rows: int, resamples: int, seed: int) -> Iterator[Array]:
         yield rng.multinomial(rows, np.full(rows, 1 / rows), size=size).astype(np.float64)
 
 
+def resampled(
+    truth: Array, probabilities: Array, decisions: Array, *, resamples: int = 1000, seed: int = 0
+) -> tuple[Array, Array]:
+    """A, B, mean AUC and calibration error, then per label F1, AUC and calibration error.
+
+    (4 + 3 C,) as measured and (resamples, 4 + 3 C) under bootstrap resamples of whole rows. The
+    same seed and number of rows give the same resamples, so that two models can be paired.
+    """
+    spread = [
+        _statistics(truth, probabilities, decisions, weights)
+        for weights in _weightings(len(truth), resamples, seed)
+    ]
+    point = _statistics(truth, probabilities, decisions, np.ones((1, len(truth))))[0]
+    return point, np.concatenate(spread)
+
+
 def measure(
     truth: ArrayLike,
     probabilities: ArrayLike,
@@ -199,9 +215,8 @@ def measure(
         )
     if not np.isin(y[~np.isnan(y)], (0, 1)).all():
         raise ValueError("The truth holds values other than 0, 1 and NaN; round shares first.")
-    point = _statistics(y, p, d, np.ones((1, len(y))))[0]
-    spread = np.concatenate([_statistics(y, p, d, w) for w in _weightings(len(y), resamples, seed)])
-    known = ~np.isnan(spread).all(axis=0)
+    point, spread = resampled(y, p, d, resamples=resamples, seed=seed)
+    known = np.asarray((~np.isnan(spread)).any(axis=0))
     figures = [
         Figure(value, *(np.nanpercentile(column, (2.5, 97.5)).tolist() if defined else (nan, nan)))
         for value, column, defined in zip(point.tolist(), spread.T, known, strict=True)

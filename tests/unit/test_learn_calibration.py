@@ -56,6 +56,28 @@ def test_missing_targets_equal_dropped_rows() -> None:
         )
 
 
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 1000), st.booleans())
+def test_a_row_of_weight_two_counts_as_the_row_twice(seed: int, soft: bool) -> None:
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(40, 2))
+    targets = rng.random((40, 2)).round(1 if soft else 0)
+    targets[rng.random((40, 2)) < 0.2] = NAN
+    weights = rng.integers(1, 4, 40)
+    weighted = Platt.fit(logits, targets, weights.astype(float))
+    repeated = Platt.fit(np.repeat(logits, weights, axis=0), np.repeat(targets, weights, axis=0))
+    np.testing.assert_allclose(weighted(logits), repeated(logits), atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_label_that_all_rows_share_is_calibrated_to_nearly_certain(value: float) -> None:
+    logits = np.random.default_rng(8).normal(size=(60, 1))
+    truth = np.full((60, 1), value)
+    probabilities = Platt.fit(logits, truth)(logits)
+    assert np.abs(probabilities - value).max() < 0.1
+    assert expected_thresholds(probabilities, truth, parent_first=False) == [0.5]
+
+
 def test_soft_targets_are_shares_of_repeated_rows() -> None:
     rng = np.random.default_rng(2)
     logits = rng.normal(size=(3000, 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,37 @@ def test_shapes_and_names_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(BadFeatures, match=message):
         features(**changes)
+
+
+def test_memes_weigh_the_same_and_are_families_of_their_own_unless_told() -> None:
+    plain = features()
+    assert plain.weights.tolist() == [1, 1, 1] and plain.weights.dtype == np.float32
+    assert len(set(plain.groups.tolist())) == 3 and plain.groups.dtype == np.int64
+    told = features(weights=[1, 2, 5], groups=[7, 3, 7])
+    assert (told.weights.tolist(), told.groups.tolist()) == ([1, 2, 5], [7, 3, 7])
+
+
+def test_weights_and_families_go_where_their_rows_go() -> None:
+    told = features(weights=[1, 2, 5], groups=[7, 3, 7])
+    chosen = told.take(np.array([2, 1]))
+    assert (chosen.weights.tolist(), chosen.groups.tolist()) == ([5, 2], [7, 3])
+    assert told.labelled().weights.tolist() == [1, 5]
+    assert features().take(np.array([2, 0])).groups.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, NAN, np.inf])
+def test_a_weight_that_is_not_positive_is_refused_with_the_id(value: float) -> None:
+    with pytest.raises(BadFeatures, match="weight of meme 'b' is .*positive"):
+        features(weights=[1, value, 1])
+
+
+@pytest.mark.parametrize("name", ["weights", "groups"])
+@pytest.mark.parametrize("value", [np.ones(2), np.ones((3, 1))])
+def test_weights_and_families_need_one_value_a_meme(name: str, value: object) -> None:
+    with pytest.raises(BadFeatures, match=f"`{name}` has shape"):
+        features(**{name: value})
+
+
+def test_a_feature_set_that_was_checked_is_not_changed_in_place() -> None:
+    with pytest.raises(FrozenInstanceError):
+        features().weights = np.ones(3)  # type: ignore[misc]

@@ -170,16 +170,58 @@ def test_the_two_sided_probability_has_the_value_computed_by_hand() -> None:
     torch.testing.assert_close(two_sided_logit(z, 1.0), z)
 
 
-@pytest.mark.parametrize("balance", [None, *BALANCES])
-def test_permuting_classes_changes_nothing(balance: Balance | None) -> None:
-    z, y = random_case(3, soft=True, missing=True)
-    order = [2, 0, 3, 1]
-    swapped_z, swapped_y = z[:, order], y[:, order]
+def loss_of(balance: Balance | None, z: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
     if balance is None:
-        torch.testing.assert_close(bce(swapped_z, swapped_y), bce(z, y))
-    else:
-        swapped = DistributionBalancedLoss(balance, swapped_y)(swapped_z, swapped_y)
-        torch.testing.assert_close(swapped, DistributionBalancedLoss(balance, y)(z, y))
+        return bce(z, y, weights)
+    loss: Tensor = DistributionBalancedLoss(balance, y)(z, y, weights)
+    return loss
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.sampled_from([None, *BALANCES]),
+    st.permutations(range(4)),
+    st.permutations(range(12)),
+    st.booleans(),
+    st.integers(0, 100),
+)
+def test_permuting_classes_or_rows_changes_nothing(
+    balance: Balance | None, classes: list[int], rows: list[int], soft: bool, seed: int
+) -> None:
+    z, y = random_case(seed, soft, missing=True)
+    weights = torch.linspace(0.5, 1.5, 12, dtype=torch.float64)
+    plain = loss_of(balance, z.requires_grad_(), y, weights)
+    plain.backward()
+    moved_z = z.detach()[rows][:, classes].requires_grad_()
+    moved = loss_of(balance, moved_z, y[rows][:, classes], weights[rows])
+    moved.backward()
+    torch.testing.assert_close(moved, plain)
+    assert z.grad is not None
+    torch.testing.assert_close(moved_z.grad, z.grad[rows][:, classes])
+
+
+@pytest.mark.parametrize("balance", [None, *BALANCES])
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_row_of_weight_two_counts_as_the_row_twice(balance: Balance | None, soft: bool) -> None:
+    z, y = random_case(6, soft, missing=False)
+    times = torch.tensor([1, 2] * 6)
+    repeated = [row for row, count in enumerate(times.tolist()) for _ in range(count)]
+    weights = times / times.double().mean()
+    # The same counts balance both: those of `y`.
+    loss = bce if balance is None else DistributionBalancedLoss(balance, y)
+    torch.testing.assert_close(loss(z, y, weights), loss(z[repeated], y[repeated]))
+    torch.testing.assert_close(loss(z, y, torch.ones(12)), loss(z, y))
+
+
+@pytest.mark.parametrize("balance", [None, *BALANCES])
+def test_a_masked_target_stays_without_influence_whatever_the_weights(
+    balance: Balance | None,
+) -> None:
+    z, y = random_case(7, soft=True, missing=True)
+    z.requires_grad_()
+    loss_of(balance, z, y, torch.linspace(0.1, 9, 12, dtype=torch.float64)).backward()
+    assert z.grad is not None
+    assert (z.grad[y.isnan()] == 0).all() and (z.grad[~y.isnan()] != 0).any()
 
 
 @pytest.mark.parametrize("balance", [None, *BALANCES])

@@ -158,6 +158,35 @@ def test_an_undefined_figure_is_null_in_json() -> None:
     assert raw["mean_auc"]["value"] == raw["labels"]["parent"]["auc"]["value"]
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_truth_of_one_class_is_measured_as_scikit_learn_does_and_has_no_auc(value: float) -> None:
+    _, probabilities, decisions = case(40, seed=7)
+    truth = np.full((40, 3), value)
+    metrics = measure(truth, probabilities, decisions, labels=LABELS, resamples=20)
+    expected = [sklearn_f1(truth[:, column], decisions[:, column]) for column in range(3)]
+    assert [metrics.f1[label].value for label in LABELS] == pytest.approx(expected)
+    assert metrics.task_a.value == pytest.approx(expected[0])
+    assert metrics.task_b.value == pytest.approx(np.mean(expected[1:]) if value else 0)
+    assert np.isnan([metrics.auc["parent"].value, metrics.mean_auc.value]).all()
+    gap = np.abs(probabilities.mean(axis=0) - value)  # All on one side, so the bins add up.
+    errors = [metrics.calibration_error[label].value for label in LABELS]
+    assert errors == pytest.approx(gap.tolist())
+    assert metrics.positives["one"] == 40 * value
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=1, max_size=40))
+def test_the_calibration_error_agrees_with_a_loop_over_its_bins(
+    rows: list[tuple[bool, int]],
+) -> None:
+    truth, score = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    order = np.argsort(score / 8, kind="stable")
+    edges = sorted({int(len(order) * part / 10) for part in range(10)})
+    bins = np.split(order, edges[1:])
+    gaps = [len(part) * abs(score[part].mean() / 8 - truth[part].mean()) for part in bins]
+    assert calibration_error(truth, score / 8) == pytest.approx(sum(gaps) / len(order))
+
+
 def test_tables_that_cannot_be_measured_are_refused() -> None:
     truth, probabilities, decisions = case(10, seed=6)
     with pytest.raises(ValueError, match="do not fit"):

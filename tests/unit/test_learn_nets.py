@@ -57,3 +57,59 @@ def test_normalised_inputs_do_not_depend_on_the_encoders_scale() -> None:
     torch.testing.assert_close(network(7 * image, 0.1 * text), network(image, text))
     raw = SemiMemes(3, 9, 5, replace(BEST, normalise=False)).eval()
     assert not torch.allclose(raw(7 * image, 0.1 * text), raw(image, text))
+
+
+@pytest.mark.parametrize("interaction", [False, True])
+@pytest.mark.parametrize("members", [1, 2, 5])
+def test_heads_that_become_one_answer_with_the_mean_of_their_logits(
+    interaction: bool, members: int
+) -> None:
+    torch.manual_seed(0)
+    widths = (3, 1, 6)
+    heads = [RawNCook(widths, 4, 2, interaction=interaction).double() for _ in range(members)]
+    merged = RawNCook(widths, 4, 2 * members, interaction=interaction).double()
+    merged.become_average(heads)
+    sources = tuple(torch.randn(5, width, dtype=torch.float64) for width in widths)
+    for head in (merged, *heads):
+        head.eval()
+    expected = torch.stack([head(sources) for head in heads]).mean(dim=0)
+    torch.testing.assert_close(merged(sources), expected, atol=1e-12, rtol=0)
+
+
+def test_a_merged_head_does_not_follow_the_heads_it_came_from() -> None:
+    torch.manual_seed(0)
+    heads = [RawNCook((3,), 1, 2).eval() for _ in range(2)]
+    merged = RawNCook((3,), 1, 4).eval()
+    merged.become_average(heads)
+    source = (torch.randn(5, 3),)
+    before = merged(source)
+    with torch.no_grad():
+        for parameter in heads[0].parameters():
+            parameter += 1
+    assert torch.equal(merged(source), before)
+
+
+def test_with_interaction_the_first_two_branches_are_also_multiplied() -> None:
+    torch.manual_seed(0)
+    network = RawNCook((3, 4, 2), labels=1, branch=2, interaction=True).eval()
+    sources = tuple(torch.randn(6, width) for width in (3, 4, 2))
+    outputs = [branch(source) for branch, source in zip(network.branches, sources, strict=True)]
+    joined = torch.cat([*outputs, outputs[0] * outputs[1]], dim=1)
+    expected = joined @ network.output.weight.T + network.output.bias
+    torch.testing.assert_close(network(sources), expected)
+
+
+def test_without_cooking_the_heads_see_the_prepared_features_alone() -> None:
+    network = SemiMemes(3, 9, 5, replace(BEST, cook=False)).eval()
+    image, text = torch.randn(4, 3), torch.randn(4, 9)
+    sources = network.sources(image, text)
+    assert [source.shape[1] for source in sources] == [3, 9]
+    torch.testing.assert_close(sources[0], image / image.norm(dim=1, keepdim=True))
+    assert network(image, text).shape == (4, 5)
+
+
+def test_a_recipe_with_folds_has_a_head_as_wide_as_all_of_theirs() -> None:
+    network = SemiMemes(3, 9, 5, replace(BEST, folds=4, branch=3))
+    assert network.classifier.branches[0][0].out_features == 12
+    assert network.head().branches[0][0].out_features == 3
+    assert SemiMemes(3, 9, 5, replace(BEST, folds=0, branch=3)).classifier.output.in_features == 12

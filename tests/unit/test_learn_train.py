@@ -8,49 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from learning import MAMI, NAN, QUICK, memes, shortened
 from numpy.typing import NDArray
 
-from memeapp.learn import losses, train
+from memeapp.learn import loops, losses, train
 from memeapp.learn.checkpoint import Checkpoint
 from memeapp.learn.data import FeatureSet, TooFewRows
 from memeapp.learn.metrics import label_auc
-from memeapp.learn.recipe import Recipe, Schedule
-from memeapp.learn.train import BEST, MINIMUM_ROWS, REFERENCE, Progress, deal_folds, fit
+from memeapp.learn.recipe import KERNEL, RAW_N_COOK, Schedule
+from memeapp.learn.train import MINIMUM_ROWS, RECIPES, REFERENCE, Progress, fit, pretrain
 
-NAN = float("nan")
-MAMI = ("misogynous", "shaming", "stereotype", "objectification", "violence")
-
-
-def shortened(recipe: Recipe, epochs: int) -> Recipe:
-    return replace(
-        recipe,
-        hidden=16,
-        branch=16,
-        autoencoder=replace(recipe.autoencoder, epochs=3),
-        classifier=replace(recipe.classifier, epochs=epochs, rate=5e-3),
-    )
-
-
-QUICK = shortened(BEST, epochs=12)
-
-
-def memes(
-    rows: int, labels: tuple[str, ...] = MAMI, *, unlabelled: int = 0, seed: int = 0
-) -> FeatureSet:
-    """Labels follow from the text's direction; pictures are noise of another width and scale."""
-    rng = np.random.default_rng(seed)
-    total = rows + unlabelled
-    text = rng.normal(size=(total, 12))
-    direction = text / np.linalg.norm(text, axis=1, keepdims=True)
-    targets = (direction[:, : len(labels)] > 0.1).astype(float)
-    targets[rows:] = NAN
-    return FeatureSet(
-        ids=tuple(f"meme-{row}" for row in range(total)),
-        image=30 * rng.random((total, 7)),
-        text=text,
-        targets=targets,
-        labels=labels,
-    )
+NETWORK = replace(QUICK, heads=(RAW_N_COOK,))
 
 
 def with_targets(features: FeatureSet, targets: NDArray[np.floating]) -> FeatureSet:
@@ -62,7 +30,7 @@ def test_the_loop_overfits_32_rows() -> None:
     coin = np.random.default_rng(3).integers(0, 2, size=(32, 5))
     features = with_targets(features, coin.astype(float))
     recipe = replace(
-        QUICK,
+        NETWORK,
         folds=0,
         dropout=0.0,
         branch=64,
@@ -82,25 +50,6 @@ def test_what_was_learned_holds_on_new_rows() -> None:
     assert 1 <= model.epochs <= 12
 
 
-def test_the_same_seed_gives_the_same_weights_whatever_the_threads() -> None:
-    features = memes(60, unlabelled=20)
-    threads = torch.get_num_threads()
-    first = fit(features, QUICK, encoder="made-up", seed=5)
-    torch.set_num_threads(threads + 1)
-    try:
-        second = fit(features, QUICK, encoder="made-up", seed=5)
-        assert torch.get_num_threads() == threads + 1
-    finally:
-        torch.set_num_threads(threads)
-    other = fit(features, QUICK, encoder="made-up", seed=6)
-    for name, tensor in first.network.state_dict().items():
-        assert torch.equal(tensor, second.network.state_dict()[name])
-    np.testing.assert_array_equal(first.thresholds, second.thresholds)
-    assert not torch.equal(
-        first.network.classifier.output.weight, other.network.classifier.output.weight
-    )
-
-
 def test_arrays_that_may_only_be_read_are_enough() -> None:
     features = memes(30)
     for array in (features.image, features.text, features.targets):
@@ -109,30 +58,94 @@ def test_arrays_that_may_only_be_read_are_enough() -> None:
     assert len(model.predict(features.image, features.text)) == 30
 
 
-def test_training_leaves_the_random_state_of_the_process_alone() -> None:
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    fit(memes(30), QUICK, encoder="made-up")
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_a_trained_model_survives_the_disk(tmp_path: Path) -> None:
-    features = memes(40)
-    model = fit(features, QUICK, encoder="made-up")
+@pytest.mark.parametrize(
+    "heads", [(RAW_N_COOK,), (KERNEL,), (RAW_N_COOK, KERNEL), (KERNEL, RAW_N_COOK)]
+)
+@pytest.mark.parametrize("cook", [True, False])
+def test_any_heads_learn_and_survive_the_disk(
+    tmp_path: Path, heads: tuple[str, ...], cook: bool
+) -> None:
+    features, new = memes(120), memes(200, seed=1)
+    model = fit(features, replace(QUICK, heads=heads, cook=cook), encoder="made-up")
+    assert (model.kernel is not None) == (KERNEL in heads)
+    probabilities = model.predict(new.image, new.text)
+    assert label_auc(new.targets[:, 0], probabilities[:, 0]) > 0.85
     model.save(tmp_path)
+    loaded = Checkpoint.load(tmp_path)
+    np.testing.assert_array_equal(loaded.predict(new.image, new.text), probabilities)
     np.testing.assert_array_equal(
-        Checkpoint.load(tmp_path).predict(features.image, features.text),
-        model.predict(features.image, features.text),
+        loaded.unlike(new.image, new.text), model.unlike(new.image, new.text)
+    )
+    assert loaded.evidence == model.evidence
+
+
+def test_a_model_remembers_the_mean_of_all_the_rows_it_saw() -> None:
+    features = memes(30, unlabelled=10)
+    image, text = fit(features, NETWORK, encoder="made-up").means
+    np.testing.assert_allclose(image, features.image.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(text, features.text.mean(axis=0), atol=1e-5)
+
+
+def test_a_picture_or_text_from_elsewhere_is_unlike_what_was_learned_from() -> None:
+    features = memes(60)
+    model = fit(
+        replace(features, text=np.abs(features.text)), replace(QUICK, heads=(KERNEL,)), encoder="e"
+    )
+    image, text = features.image, np.abs(features.text)
+    assert not model.unlike(image, text).any()
+    assert model.unlike(image, -text).tolist() == [[False, True]] * 60
+    assert model.unlike(-image, text).tolist() == [[True, False]] * 60
+
+
+def test_what_is_measured_out_of_fold_is_what_the_model_says_of_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[NDArray[np.floating], ...]] = []
+    measured = train.abstain_bands
+
+    def recorded(*arguments: NDArray[np.floating]) -> object:
+        seen.append(arguments)
+        return measured(*arguments)
+
+    monkeypatch.setattr(train, "abstain_bands", recorded)
+    features = memes(150)
+    wrong = np.random.default_rng(0).random(features.targets.shape) < 0.15
+    features = with_targets(features, np.where(wrong, 1 - features.targets, features.targets))
+    model = fit(features, QUICK, encoder="made-up")
+    ((p, decisions, thresholds, truth),) = seen
+    np.testing.assert_array_equal(model.decide(p), decisions)
+    np.testing.assert_array_equal(model.thresholds, thresholds)
+    np.testing.assert_array_equal(truth, features.targets)
+    unsure = model.unsure(p)
+    assert [band.share for band in model.bands] == unsure.mean(axis=0).tolist()
+    assert unsure.any()
+    for column, band in enumerate(model.bands):
+        wrong = decisions[:, column] != (truth[:, column] > 0.5)
+        assert band.error_all == pytest.approx(wrong.mean())
+        assert band.error == pytest.approx(wrong[~unsure[:, column]].mean())
+    assert [sum(rows for _, _, rows in table) for table in model.reliability] == [150] * 5
+    # They are out of fold: nobody predicts coin flips that well on rows it has learned from.
+    assert (
+        np.abs(p - truth).mean()
+        > np.abs(model.predict(features.image, features.text) - truth).mean()
     )
 
 
-def test_the_reference_recipe_trains_the_papers_four_labels() -> None:
-    features = memes(80, MAMI[1:], unlabelled=40)
-    model = fit(features, shortened(REFERENCE, epochs=20), encoder="made-up")
-    assert model.labels == MAMI[1:]
-    assert model.epochs == 20
-    np.testing.assert_array_equal(model.thresholds, np.full(4, 0.5))
-    assert model.predict(features.image, features.text).shape == (120, 4)
+def test_more_rows_than_landmarks_leave_the_landmarks_out_of_the_evidence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("memeapp.learn.kernel.LANDMARKS", 40)
+    model = fit(memes(120), QUICK, encoder="made-up")
+    assert model.kernel is not None and len(model.kernel.weights) == 40
+    assert [sum(rows for _, _, rows in table) for table in model.reliability] == [80] * 5
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_named_recipe_trains_the_papers_four_labels(name: str) -> None:
+    features = memes(60, MAMI[1:], unlabelled=20)
+    model = fit(features, shortened(RECIPES[name], epochs=3), encoder="made-up")
+    assert (model.labels, model.recipe.name) == (MAMI[1:], name)
+    assert model.predict(features.image, features.text).shape == (80, 4)
 
 
 @pytest.mark.parametrize("loss", [losses.REFERENCE, losses.PAPER])
@@ -165,6 +178,40 @@ def test_soft_and_missing_targets_are_learned_from() -> None:
     assert probabilities.mean() == pytest.approx(np.nanmean(targets), abs=0.05)
 
 
+@pytest.mark.parametrize("judges", [1, 50])
+def test_shares_of_one_vote_or_of_fifty_are_learned_from(judges: int) -> None:
+    features = memes(120)
+    rng = np.random.default_rng(0)
+    votes = rng.binomial(judges, np.where(features.targets == 1, 0.85, 0.15))
+    weights = np.sqrt(rng.integers(1, judges + 1, 120))
+    features = replace(features, targets=votes / judges, weights=weights)
+    model = fit(features, QUICK, encoder="made-up")
+    new = memes(200, seed=1)
+    probabilities = model.predict(new.image, new.text)
+    aucs = [label_auc(new.targets[:, column], probabilities[:, column]) for column in range(5)]
+    assert np.mean(aucs) > (0.75 if judges == 1 else 0.9)
+    assert all(observed > 0.15 for table in model.reliability for _, observed, _ in table[-3:])
+
+
+@pytest.mark.parametrize("head", [RAW_N_COOK, KERNEL])
+def test_a_meme_that_weighs_more_pulls_harder(head: str) -> None:
+    # Twins with opposite answers: the heavier half is believed.
+    half = memes(40)
+    twice = replace(
+        half,
+        ids=tuple(f"meme-{row}" for row in range(80)),
+        image=np.tile(half.image, (2, 1)),
+        text=np.tile(half.text, (2, 1)),
+        targets=np.concatenate([half.targets, 1 - half.targets]),
+        weights=np.repeat([9.0, 1.0], 40),
+        groups=np.tile(np.arange(40), 2),
+    )
+    model = fit(twice, replace(QUICK, heads=(head,)), encoder="made-up")
+    new = memes(100, seed=1)
+    probability = model.predict(new.image, new.text)[:, 0]
+    assert label_auc(new.targets[:, 0], probability) > 0.75
+
+
 @pytest.mark.parametrize(("scale", "shift"), [(3.0, 0.0), (1.0, -2.0), (0.3, 1.0)])
 def test_the_number_of_epochs_does_not_depend_on_the_logits_scale_or_shift(
     monkeypatch: pytest.MonkeyPatch, scale: float, shift: float
@@ -173,17 +220,28 @@ def test_the_number_of_epochs_does_not_depend_on_the_logits_scale_or_shift(
     wrong = np.random.default_rng(0).random(features.targets.shape) < 0.3  # soon learned by heart
     features = with_targets(features, np.where(wrong, 1 - features.targets, features.targets))
     schedule = replace(QUICK.classifier, rate=5e-2)
-    recipe = replace(QUICK, branch=64, classifier=schedule)
+    recipe = replace(NETWORK, branch=64, classifier=schedule)
     plain = fit(features, recipe, encoder="made-up")
     assert 1 < plain.epochs < schedule.epochs
 
     def moved(logits: torch.Tensor, lam: float) -> torch.Tensor:
         return scale * losses.two_sided_logit(logits, lam) + shift
 
-    monkeypatch.setattr(train, "two_sided_logit", moved)
+    monkeypatch.setattr(loops, "two_sided_logit", moved)
     other = fit(features, recipe, encoder="made-up")
     assert other.epochs == plain.epochs
     assert other.thresholds == pytest.approx(plain.thresholds, abs=0.05)
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_cross_validation_stops_when_its_patience_ends(patience: int) -> None:
+    features = memes(100)
+    coin = np.random.default_rng(0).integers(0, 2, features.targets.shape).astype(float)
+    schedule = replace(QUICK.classifier, rate=5e-2, epochs=30)
+    recipe = replace(NETWORK, cook=False, patience=patience, classifier=schedule)
+    seen: list[Progress] = []
+    model = fit(with_targets(features, coin), recipe, encoder="made-up", on_epoch=seen.append)
+    assert len(seen) == model.epochs + patience < 30
 
 
 def test_too_few_rows_are_refused_with_both_counts() -> None:
@@ -201,17 +259,37 @@ def test_a_parent_label_of_one_class_is_refused(value: float, yes: int, no: int)
 
 
 def test_a_recipe_that_cooks_on_unlabelled_rows_needs_some() -> None:
+    recipe = shortened(REFERENCE, epochs=1)
     with pytest.raises(TooFewRows, match="'reference'.*unlabelled"):
-        fit(memes(40), shortened(REFERENCE, epochs=1), encoder="made-up")
+        fit(memes(40), recipe, encoder="made-up")
+    with pytest.raises(TooFewRows, match="'reference'.*unlabelled"):
+        pretrain(memes(40), recipe)
 
 
-def test_progress_rises_to_one_and_names_its_stages() -> None:
+def test_memes_of_a_single_family_are_refused_where_there_are_folds() -> None:
+    twins = replace(memes(40), groups=np.full(40, 3))
+    with pytest.raises(TooFewRows, match="All 40 .* near-duplicates"):
+        fit(twins, QUICK, encoder="made-up")
+    fit(twins, replace(QUICK, folds=0), encoder="made-up")
+
+
+@pytest.mark.parametrize("families", [2, 3])
+def test_fewer_families_than_folds_are_enough(families: int) -> None:
+    features = replace(memes(40), groups=np.arange(40) % families)
+    model = fit(features, QUICK, encoder="made-up")
+    assert np.isfinite(model.predict(features.image, features.text)).all()
+
+
+def test_progress_rises_to_one_at_most_and_names_its_stages() -> None:
     seen: list[Progress] = []
     fit(memes(40), QUICK, encoder="made-up", on_epoch=seen.append)
     done = [progress.done for progress in seen]
-    assert done == sorted(done) and done[-1] == 1
-    assert len(dict.fromkeys(progress.stage for progress in seen)) == 3
+    assert done == sorted(done) and done[0] > 0 and done[-1] <= 1
+    assert len(dict.fromkeys(progress.stage for progress in seen)) == 2
     assert all(progress.loss is not None and np.isfinite(progress.loss) for progress in seen)
+    del seen[:]
+    fit(memes(40), replace(QUICK, folds=0), encoder="made-up", on_epoch=seen.append)
+    assert seen[-1].done == 1
 
 
 @pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
@@ -231,15 +309,3 @@ def test_an_exception_from_the_callback_ends_the_run(at: float) -> None:
         fit(memes(40), QUICK, encoder="made-up", on_epoch=stop)
     assert all(done <= at for done in seen[:-1])
     assert torch.get_num_threads() == threads
-
-
-def test_folds_share_out_the_positives_of_a_rare_label() -> None:
-    rng = np.random.default_rng(0)
-    targets = (rng.random((203, 3)) < (0.5, 0.2, 0.06)).astype(np.float32)
-    targets[:10, 1] = NAN
-    folds = deal_folds(targets, 5, seed=0)
-    assert np.ptp(np.bincount(folds)) <= 1
-    rare = np.bincount(folds, weights=targets[:, 2], minlength=5)
-    assert np.ptp(rare) <= 1
-    np.testing.assert_array_equal(folds, deal_folds(targets, 5, seed=0))
-    assert (folds != deal_folds(targets, 5, seed=1)).any()

@@ -5,36 +5,23 @@ from __future__ import annotations
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from learning import make_checkpoint
 
 from memeapp.errors import Mismatch, NotFound
-from memeapp.learn.calibration import Platt
 from memeapp.learn.checkpoint import Checkpoint
-from memeapp.learn.nets import SemiMemes
-from memeapp.learn.recipe import BEST
 from memeapp.registry import Registry
 from memeapp.types import ModelVersion
 
 LABELS = ("misogynous", "shaming")
-RECIPE = replace(BEST, hidden=2, branch=2)
 
 
 @pytest.fixture
 def checkpoint() -> Checkpoint:
-    return Checkpoint(
-        network=SemiMemes(3, 4, len(LABELS), RECIPE).eval(),
-        encoder="embedded-1",
-        labels=LABELS,
-        recipe=RECIPE,
-        seed=0,
-        epochs=1,
-        platt=Platt.identity(len(LABELS)),
-        thresholds=np.array([0.4, 0.6]),
-    )
+    return make_checkpoint(text=4, encoder="embedded-1", labels=LABELS)
 
 
 def add(registry: Registry, checkpoint: Checkpoint, parent: str | None = None) -> ModelVersion:
