@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+ENCODER = click.option(
+    "--encoder",
+    metavar="NAME",
+    help="`embedded`, an open_clip model as ARCHITECTURE/TAG, or local-dir:/path. Otherwise "
+    "MEMEAPP_ENCODER, or the current version's once a version is trained on that.",
+)
 
 
 class _Group(click.Group):
@@ -38,13 +45,10 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="memeapp")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder (MEMEAPP_DATA).")
-@click.option("--encoder", help="Encoder to train with (MEMEAPP_ENCODER).")
 @click.option("--ocr", help="OCR engine (MEMEAPP_OCR).")
 @click.option("--verbose", is_flag=True, help="Log what happens to standard error.")
 @click.pass_context
-def main(
-    ctx: click.Context, data: Path | None, encoder: str | None, ocr: str | None, verbose: bool
-) -> None:
+def main(ctx: click.Context, data: Path | None, ocr: str | None, verbose: bool) -> None:
     """People judge memes and a model learns from them.
 
     Settings come from MEMEAPP_… environment variables; the README lists them.
@@ -57,7 +61,6 @@ def main(
     ctx.obj = replace(
         settings,
         data=data or settings.data,
-        encoder=encoder or settings.encoder,
         ocr=ocr or settings.ocr,
     )
 
@@ -89,9 +92,11 @@ def _show(data: object) -> None:
 @click.pass_obj
 def serve(settings: Settings, host: str | None, port: int | None) -> None:
     """Start the app and print its address."""
+    from memeapp.learn.threads import one_thread_a_request  # noqa: PLC0415 - torch: seconds
     from memeapp.ui.web import serve as serve_pages  # noqa: PLC0415 - gradio: seconds
 
     logging.getLogger("memeapp").setLevel(logging.INFO)
+    one_thread_a_request()
     click.echo("Starting, a few seconds …", err=True)
     serve_pages(
         _build(replace(settings, host=host or settings.host, port=port or settings.port)),
@@ -151,28 +156,38 @@ def import_(settings: Settings, folder: Path) -> None:
 
 
 @main.command()
+@ENCODER
 @click.pass_obj
-def encode(settings: Settings) -> None:
+def encode(settings: Settings, encoder: str | None) -> None:
     """Read and encode all memes that are not yet encoded; can be interrupted and continued."""
     app = _build(settings)
     with _bar("Encoding") as report:
-        pictures = app.training.encode(report)
-    click.echo(f"{pictures} pictures encoded with {app.engines.encoder().id}.")
+        pictures, name = app.training.encode(report, encoder)
+    click.echo(f"{pictures} pictures encoded with {name}.")
 
 
 @main.command()
+@ENCODER
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all randomness.")
+@click.option("--recipe", default="best", show_default=True, help="best, reference or paper.")
 @click.option("--job", type=int, hidden=True, help="Do the work of this job.")
 @click.pass_obj
-def train(settings: Settings, seed: int, job: int | None) -> None:
-    """Train a new version on all votes; it becomes the current one."""
+def train(settings: Settings, encoder: str | None, seed: int, recipe: str, job: int | None) -> None:
+    """Encode what is new, train a version on all votes, compare it; it becomes the current one.
+
+    `best` is ours; `reference` and `paper` are SemiMemes as its code and its publication have it.
+    """
+    from memeapp.learn.recipe import RECIPES  # noqa: PLC0415 - torch: seconds
+
+    if recipe not in RECIPES:
+        raise click.BadParameter(f"{recipe!r} is none of {', '.join(RECIPES)}.")
     app = _build(settings)
     if job is None:
-        job = app.jobs.queue().id
+        job = app.jobs.queue(encoder).id
     else:
         os.nice(10)  # Started by the app: visitors and annotators go first.
     with _bar("Training") as report:
-        done = app.jobs.run(job, seed=seed, also=report)
+        done = app.jobs.run(job, seed=seed, recipe=RECIPES[recipe], also=report)
     if done.version is None:
         raise click.ClickException(done.message)
     click.echo(done.message)
@@ -243,3 +258,118 @@ def bench_ocr(settings: Settings, folder: Path, rows: int | None) -> None:
             on_row=lambda done: report(f"{done} of {len(pairs)}", done / len(pairs)),
         )
     click.echo(result.to_markdown())
+
+
+def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> list[float]:
+    """A list like "5,10,30"; empty for none."""
+    try:
+        return [float(number) for number in (text or "").split(",") if number]
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no list of numbers like 5,10,30.") from error
+
+
+OUT = click.Path(file_okay=False, path_type=Path)
+WORKERS = click.option(
+    "--workers", type=click.IntRange(0), default=2, show_default=True, help="Processes at a time."
+)
+
+
+@bench.command(name="learn")
+@click.argument("folder", type=FOLDER, required=False)
+@click.option("--test", type=FOLDER, help="Measure on these labelled memes; 20 % otherwise.")
+@click.option("--shares", callback=_numbers, help="Percent of labels to learn from: 5,10,30.")
+@click.option("--labels", callback=_numbers, help="Numbers of labels to learn from: 400,800.")
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Subsets.")
+@click.option("--inits", type=click.IntRange(1), default=3, show_default=True, help="Beginnings.")
+@click.option("--methods", help="Only these, as in results.csv: reference,best.")
+@click.option("--choices", is_flag=True, help="Take `best` apart instead: one choice a row.")
+@click.option("--out", type=OUT, required=True, help="Folder of the page, and of what is done.")
+@WORKERS
+@ENCODER
+@click.pass_obj
+def bench_learn_(
+    settings: Settings,
+    folder: Path | None,
+    test: Path | None,
+    shares: list[float],
+    labels: list[float],
+    seeds: int,
+    inits: int,
+    methods: str | None,
+    choices: bool,
+    out: Path,
+    workers: int,
+    encoder: str | None,
+) -> None:
+    """What labels are worth: every method on 5, 10 and 30 % of the labels of FOLDER.
+
+    FOLDER and --test are data folders, or folders in MAMI's layout; the data folder in force
+    otherwise. Started again it goes on where it was; delete files in OUT/cells to do them again.
+    """
+    from memeapp.bench.cells import METHODS, choose  # noqa: PLC0415
+    from memeapp.bench.choices import CHOICES  # noqa: PLC0415
+    from memeapp.bench.labelled import load_labelled, split_families  # noqa: PLC0415
+    from memeapp.bench.learn import bench_learn  # noqa: PLC0415
+    from memeapp.service.features import between  # noqa: PLC0415
+
+    app = _build(settings)
+    chosen = choose(CHOICES if choices else METHODS, methods.split(",") if methods else None)
+    opened = app.engines.encoder_for(encoder) if encoder else app.engines.encoder()
+    with _bar("Loading") as report:
+        load = partial(
+            load_labelled, settings=settings, encoder=opened, ocr=app.engines.ocr, schema=app.schema
+        )
+        train = load(folder or settings.data, report=between(report, 0.0, 0.8))
+        if test:
+            held_out = load(test, report=between(report, 0.8, 1.0))
+        else:
+            train, held_out = split_families(train)
+    if not (shares or labels):
+        shares = [5, 10, 30]
+    counts = [*map(int, labels), *(round(len(train) * share / 100) for share in shares)]
+    with _bar("Learning") as report:
+        bench_learn(
+            train,
+            held_out,
+            out,
+            counts=counts,
+            seeds=seeds,
+            inits=inits,
+            methods=chosen,
+            choices=choices,
+            workers=workers,
+            report=report,
+        )
+    click.echo((out / "results.md").read_text(encoding="utf-8"))
+
+
+@bench.command(name="lab")
+@click.option("--seeds", type=click.IntRange(2), default=8, show_default=True, help="Worlds.")
+@click.option("--out", type=OUT, required=True, help="Folder of the page.")
+@WORKERS
+def bench_lab_(seeds: int, out: Path, workers: int) -> None:
+    """When CROM-AE's unlabelled memes help, on made-up memes whose common signal is known."""
+    from memeapp.bench.lab import bench_lab  # noqa: PLC0415
+
+    with _bar("Learning") as report:
+        bench_lab(out, seeds=seeds, workers=workers, report=report)
+    click.echo((out / "lab.md").read_text(encoding="utf-8"))
+
+
+@bench.command(name="speed")
+@click.option("--seeds", type=click.IntRange(0), default=1, show_default=True, help="0: none.")
+@click.option(
+    "--rows",
+    callback=_numbers,
+    default="1000,3000,10000,30000,100000",
+    show_default=True,
+    help="Memes on which growth is measured; empty: none.",
+)
+@click.option("--out", type=OUT, required=True, help="Folder of the page.")
+def bench_speed_(seeds: int, rows: list[float], out: Path) -> None:
+    """Seconds and memory of learning, beside a plain loop and for more and more made-up memes."""
+    from memeapp.bench.speed import bench_speed  # noqa: PLC0415
+
+    with _bar("Learning") as report:
+        bench_speed(out, seeds=seeds, rows=[int(number) for number in rows], report=report)
+    click.echo((out / "speed.md").read_text(encoding="utf-8"))

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from memeapp.errors import Cancelled, MemeAppError, NotFound
+from memeapp.encoders import check_encoder
+from memeapp.errors import BadSetting, Cancelled, MemeAppError, NotFound
+from memeapp.learn.recipe import BEST, Recipe
 from memeapp.service.features import Report
 from memeapp.service.training import Trained, Training
 from memeapp.settings import Settings
@@ -21,6 +23,9 @@ from memeapp.types import JobState, TrainingJob
 
 START_SECONDS = 60
 """A job that has no process after this long will never have one."""
+
+LONGEST_NAME = 500
+"""Characters of an encoder's name; `local-dir:` and a path are one."""
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +40,11 @@ class Jobs:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> TrainingJob:
-        """Start a retrain in a new process and come back at once.
-
-        Raises:
-            TooFewLabels: if there is not enough to learn from; nothing is started.
-            Busy: if a job is queued or running.
-        """
-        job = self.queue()
+    def start(self, encoder: str | None = None) -> TrainingJob:
+        """Start a training in a new process and come back within 3 s; see `queue`."""
+        job = self.queue(encoder)
+        if not job.state.active:
+            return job
         with self._lock:
             log_file = self._log_file(job.id)
             log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -58,17 +60,29 @@ class Jobs:
             self._store.update_job(job.id, pid=self._child.pid)
         return self._store.job(job.id)
 
-    def queue(self) -> TrainingJob:
+    def queue(self, encoder: str | None = None) -> TrainingJob:
         """Queue a job, which this or another process then runs.
 
+        If the encoder cannot be had here, the job returned has failed and says why.
+
+        Args:
+            encoder: as `open_encoder` takes it; `Training.usual_encoder()` if empty.
+
         Raises:
+            BadSetting: if `encoder` cannot be a name; nothing is queued.
             TooFewLabels: if there is not enough to learn from; nothing is queued.
             Busy: if a job is queued or running.
         """
+        name = _checked_name(encoder or "") or self._training.usual_encoder()
         self._training.check()
         with self._lock:
             self._mark_dead()
-            return self._store.add_job()
+            job = self._store.add_job(name)
+        try:
+            check_encoder(name)
+        except MemeAppError as error:
+            return self._store.update_job(job.id, state=JobState.FAILED, message=str(error))
+        return job
 
     def latest(self) -> TrainingJob | None:
         """The newest job; one whose process is gone is marked failed first."""
@@ -82,7 +96,14 @@ class Jobs:
             raise NotFound(f"Job {job_id} has ended; there is nothing to cancel.")
         self._store.request_cancel(job_id)
 
-    def run(self, job_id: int, *, seed: int = 0, also: Report | None = None) -> TrainingJob:
+    def run(
+        self,
+        job_id: int,
+        *,
+        seed: int = 0,
+        recipe: Recipe = BEST,
+        also: Report | None = None,
+    ) -> TrainingJob:
         """Do the work of a job in this process; the way it ends is in the job returned.
 
         Args:
@@ -102,7 +123,9 @@ class Jobs:
         if not job.state.active:
             return job
         try:
-            trained = self._training.train(report, seed=seed)
+            trained = self._training.train(
+                report, encoder=job.encoder or None, seed=seed, recipe=recipe
+            )
         except Cancelled as error:
             self._store.update_job(job_id, state=JobState.CANCELLED, message=str(error))
         except MemeAppError as error:
@@ -148,6 +171,16 @@ class Jobs:
         return self._settings.data / "logs" / f"job-{job_id}.log"
 
 
+def _checked_name(encoder: str) -> str:
+    name = encoder.strip()
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise BadSetting(
+            f"{name[:80]!r} … cannot be the name of an encoder: it may have {LONGEST_NAME} "
+            "characters and no line breaks."
+        )
+    return name
+
+
 def _abandoned(job: TrainingJob) -> bool:
     if job.pid is not None:
         return not _is_training(job.pid, since=datetime.fromisoformat(job.updated_at))
@@ -175,7 +208,7 @@ def _is_training(pid: int, since: datetime) -> bool:
 
 def _in_words(trained: Trained) -> str:
     """How the new version compares, in sentences for the admin."""
-    name, after, before = trained.version.name, trained.metrics, trained.before
+    version, after, before = trained.version, trained.metrics, trained.before
     if after is None:
         told = "No held-out meme has a label yet, so nobody knows how good it is."
     else:
@@ -184,8 +217,8 @@ def _in_words(trained: Trained) -> str:
             ("B", after.task_b, before and before.task_b),
         )
         parts = [
-            f"{task} {now.value:.3f}" + (f" ({then.value:.3f} before)" if then else "")
+            f"{task} {now.value:.3f}" + (f" ({version.parent}: {then.value:.3f})" if then else "")
             for task, now, then in scores
         ]
         told = f"On {after.rows} held-out memes: {', '.join(parts)}."
-    return " ".join([f"{name} answers now.", told, *trained.notices])
+    return " ".join([f"{version.name} answers now, on {version.encoder}.", told, *trained.notices])

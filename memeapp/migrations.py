@@ -145,3 +145,9 @@ def memes_votes_jobs(db: Database) -> None:
         ) STRICT;
         """
     )
+
+
+@MIGRATIONS(name="0002_job_encoder")
+def job_encoder(db: Database) -> None:
+    """The encoder that a training job was asked for; empty for jobs of before."""
+    db.execute("ALTER TABLE jobs ADD COLUMN encoder TEXT NOT NULL DEFAULT ''")

@@ -123,6 +123,23 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
+class AbstainBand:
+    """Where the model is unsure of a label: probabilities from `low` up to below `high`.
+
+    Shares in [0, 1], measured on memes that the model did not learn from.
+    """
+
+    low: float
+    high: float
+    share: float
+    """Memes that fall inside."""
+    error: float
+    """Wrong decisions among those outside."""
+    error_all: float
+    """Wrong decisions among all, if the model never were unsure."""
+
+
+@dataclass(frozen=True, slots=True)
 class LabelScore:
     """One label's answer: a calibrated probability and the model's decision.
 
@@ -133,6 +150,65 @@ class LabelScore:
     probability: float
     threshold: float
     positive: bool
+    unsure: bool = False
+    """The answer is neither yes nor no: the probability lies in the band, where decisions are often
+    wrong. Of a kind that would be a yes: also where the parent label is unsure."""
+    band: AbstainBand | None = None
+    """None where it was not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """How far the picture and the text each moved a label, in log-odds.
+
+    Against the same meme with the average picture (or text) of the training memes in its place.
+    """
+
+    label: str
+    image: float
+    text: float
+
+
+@dataclass(frozen=True, slots=True)
+class WordEffect:
+    """How far a word moved a label, in log-odds, against the same text without it.
+
+    In a long text, or for a slow encoder, `word` is a few neighbouring words.
+    """
+
+    word: str
+    label: str
+    effect: float
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A labelled meme of this store that is like the one asked about."""
+
+    meme_id: str
+    similarity: float
+    """Mean cosine of the pictures' and the texts' features: at most 1, the same meme."""
+    labels: Mapping[str, float]
+    """Per judged label: the share of its votes that say yes."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """Why the model says what it says of one meme."""
+
+    modality: tuple[Effect, ...]
+    """One for each label, in the order of the scores."""
+    about: tuple[str, str]
+    """The labels whose words are told: the parent, and the kind that is most of all a yes."""
+    words: tuple[WordEffect, ...]
+    """Those of the first label, then those of the second; the largest effects first."""
+    neighbours: tuple[Neighbour, ...]
+    """The nearest first; never a held-out meme or a visitor's."""
+    unlike: tuple[str, ...]
+    """"picture", "text", both or neither: what is unlike anything the model learned from.
+    An empty text never is."""
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +228,10 @@ class Prediction:
     seconds: float
     notices: tuple[str, ...] = ()
     """Visible fall-backs, in sentences for the page."""
+    reasons: Reasons | None = None
+    """None where nobody asked for them."""
+    zero_shot: tuple[LabelScore, ...] | None = None
+    """What CLIP says without having seen a label, uncalibrated, beside `scores`; see `zeroshot`."""
 
     def score(self, label: str) -> LabelScore:
         return next(score for score in self.scores if score.label == label)
@@ -191,6 +271,8 @@ class TrainingJob:
     pid: int | None
     created_at: str
     updated_at: str
+    encoder: str = ""
+    """The encoder it was asked to train on; empty for jobs from before this was written down."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,19 +21,24 @@ from memeapp.images import Picture
 from memeapp.labels import MAMI, LabelSchema
 from memeapp.settings import Settings
 from memeapp.types import (
+    AbstainBand,
     Annotator,
     Box,
     Counts,
+    Effect,
     JobState,
     LabelScore,
     Meme,
     ModelVersion,
+    Neighbour,
     Prediction,
     Reading,
+    Reasons,
     TextLine,
     TextSource,
     TrainingJob,
     Vote,
+    WordEffect,
 )
 
 PASSWORD = "a long password"
@@ -56,6 +61,38 @@ class FakeStatus:
     notices: tuple[str, ...] = ()
 
 
+FAKE_BAND = AbstainBand(0.42, 0.6, 0.18, 0.125, 0.21)
+
+FAKE_REASONS = Reasons(
+    modality=tuple(
+        Effect(label, image, text)
+        for label, image, text in zip(
+            MAMI.names,
+            (-0.34, 0.1, 0.0, 0.2, -0.4),
+            (2.27, -0.3, 3.9, 0.5, -0.2),
+            strict=True,
+        )
+    ),
+    about=("misogynous", "stereotype"),
+    words=(
+        WordEffect("kitchen", "misogynous", 1.24),
+        WordEffect("coffee", "misogynous", -0.52),
+        WordEffect("kitchen", "stereotype", 1.9),
+    ),
+    neighbours=(
+        Neighbour(f"{1:064x}", 0.83, dict.fromkeys(MAMI.names, 0.0), "the first meme like it"),
+        Neighbour(
+            f"{2:064x}",
+            0.71,
+            {"misogynous": 1.0, "shaming": 0.25, "stereotype": 0.75},
+            "the second meme like it",
+        ),
+    ),
+    unlike=("picture",),
+    seconds=0.01,
+)
+
+
 @dataclass
 class FakeClassifier:
     """Says yes when the text holds the word "yes"; a test may close the gate to hold it up."""
@@ -64,6 +101,9 @@ class FakeClassifier:
     ocr_text: str = OCR_TEXT
     error: Exception | None = None
     chances: tuple[float, ...] | None = None
+    reasons: Reasons | None = None
+    band: AbstainBand | None = None
+    zero_shot: tuple[LabelScore, ...] | None = None
     kept: list[tuple[str, str]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -102,7 +142,14 @@ class FakeClassifier:
         parent = chances[0] >= 0.5
         return Prediction(
             scores=tuple(
-                LabelScore(label, chance, threshold, parent and chance >= threshold)
+                LabelScore(
+                    label,
+                    chance,
+                    threshold,
+                    parent and chance >= threshold,
+                    self.band is not None and self.band.low <= chance < self.band.high,
+                    self.band,
+                )
                 for label, chance, threshold in zip(
                     MAMI.names, chances, (0.5, 0.35, 0.4, 0.45, 0.3), strict=True
                 )
@@ -115,6 +162,8 @@ class FakeClassifier:
             ocr=self.now.ocr if read else None,
             seconds=0.42,
             notices=self.now.notices,
+            reasons=self.reasons,
+            zero_shot=self.zero_shot,
         )
 
 
@@ -239,6 +288,13 @@ class FakeTraining:
                 return version
         raise NotFound("There is no model version; set MEMEAPP_MODELS.")
 
+    def known_encoders(self) -> list[str]:
+        return ["embedded", "ViT-L-14/openai"]
+
+    def reliability(self) -> dict[str, list[tuple[float, float, int]]]:
+        points = [(0.05 + i / 10, min(1.0, 0.02 + i / 10 * 1.05), 40) for i in range(10)]
+        return dict.fromkeys(MAMI.names, points)
+
     def promote(self, name: str) -> None:
         if name not in {version.name for version in self.all}:
             raise NotFound(f"No version {name!r}; choose one of the table.")
@@ -252,13 +308,22 @@ class FakeJobs:
         self.job: TrainingJob | None = None
         self.too_few = ""
 
-    def start(self) -> TrainingJob:
+    def start(self, encoder: str | None = None) -> TrainingJob:
         if self.too_few:
             raise TooFewLabels(self.too_few)
         if self.job and self.job.state.active:
             raise Busy("A training job is running; wait for it or cancel it.")
         self.job = TrainingJob(
-            1, JobState.RUNNING, "Encoding memes", 0.25, "", None, 4711, NOW, NOW
+            1,
+            JobState.RUNNING,
+            "Encoding memes",
+            0.25,
+            "",
+            None,
+            4711,
+            NOW,
+            NOW,
+            encoder or "embedded",
         )
         return self.job
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -20,9 +21,11 @@ from memeapp.labels import LabelSchema
 from memeapp.learn.checkpoint import Checkpoint
 from memeapp.registry import Registry
 from memeapp.service.engines import Engines
+from memeapp.service.reasons import Reasoner
+from memeapp.service.zeroshot import CAVEAT, ZeroShot, find_zero_shot, is_tried
 from memeapp.store import Store
 from memeapp.text import check_length
-from memeapp.types import LabelScore, ModelVersion, Prediction, Reading, TextSource
+from memeapp.types import AbstainBand, LabelScore, ModelVersion, Prediction, Reading, TextSource
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +67,13 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class _Voice:
-    """The version that answers, loaded, with its encoder."""
+    """The version that answers, loaded, with its encoder; `zero_shot` answers beside it."""
 
     version: ModelVersion
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | ZeroShot
     encoder: Encoder
     notices: tuple[str, ...]
+    zero_shot: ZeroShot | None = None
 
 
 class Classifier:
@@ -95,6 +99,7 @@ class Classifier:
         self._voice_now: tuple[object, _Voice] | None = None
         self._readings: _Recent[Reading] = _Recent()
         self._features: _Recent[NDArray[np.float32]] = _Recent()
+        self._reasoner = Reasoner(store)
 
     def read_text(self, picture: Picture) -> Reading:
         """Read the text in a picture, or remember what was read when it was here last."""
@@ -107,6 +112,7 @@ class Classifier:
         *,
         reading: Reading | None = None,
         keep: bool = False,
+        reasons: bool = True,
     ) -> Prediction:
         """Judge one meme.
 
@@ -114,6 +120,7 @@ class Classifier:
             text: its text; if empty, OCR reads the picture.
             reading: what OCR read from this picture before; a `text` equal to it counts as OCR's.
             keep: put picture and text into the unlabelled pool. Nothing is stored otherwise.
+            reasons: give reasons too; a tenth of a second at most, but for a first answer.
 
         Raises:
             BadText: if the text is too long.
@@ -131,9 +138,23 @@ class Classifier:
             reading, source = None, TextSource.GIVEN
         voice = self._voice()
         image_row = self._image_features(voice.encoder, picture)
-        text_row = voice.encoder.encode_texts([text])
-        probabilities = voice.checkpoint.predict(image_row[None, :], text_row)
-        decisions = voice.checkpoint.decide(probabilities)
+        encoding = time.perf_counter()
+        text_row = voice.encoder.encode_texts([text])[0]
+        encoded_in = time.perf_counter() - encoding
+        why = None
+        if isinstance(voice.checkpoint, ZeroShot):
+            scores = voice.checkpoint.scores(image_row, text_row)
+        else:
+            scores = _scores(voice.checkpoint, image_row, text_row)
+            if reasons:
+                why = self._reasoner.explain(
+                    voice.checkpoint,
+                    voice.encoder,
+                    image_row,
+                    text_row,
+                    text,
+                    encoded_in=encoded_in,
+                )
         if keep:
             self._store.add_meme(
                 picture,
@@ -143,24 +164,17 @@ class Classifier:
                 holdout_share=self._holdout_share,
             )
         return Prediction(
-            scores=tuple(
-                LabelScore(label, float(probability), float(threshold), bool(positive))
-                for label, probability, threshold, positive in zip(
-                    voice.checkpoint.labels,
-                    probabilities[0],
-                    voice.checkpoint.thresholds,
-                    decisions[0],
-                    strict=True,
-                )
-            ),
+            scores=scores,
             text=text,
             text_source=source,
             lines=reading.lines if reading else (),
             model=voice.version.name,
             encoder=voice.encoder.id,
             ocr=reading.engine if reading else None,
+            zero_shot=self._zero_shot(voice.zero_shot, picture, text),
             seconds=time.perf_counter() - started,
             notices=(*voice.notices, *self._engines.notices),
+            reasons=why,
         )
 
     def status(self) -> Status:
@@ -168,6 +182,7 @@ class Classifier:
         ocr = self._engines.ocr().name
         self._engines.encoder()
         voice = self._voice()
+        self._reasoner.prepare(voice.encoder)
         return Status(
             voice.version.name,
             voice.encoder.id,
@@ -184,12 +199,25 @@ class Classifier:
             return self._voice_now[1]
 
     def _load(self) -> _Voice:
+        if self._voice_now is not None:
+            self._engines.look_again()
+        zero_shot = find_zero_shot(self._engines, self._registry, self._schema)
+        try:
+            return replace(self._load_version(), zero_shot=zero_shot)
+        except MemeAppError as error:
+            if zero_shot is None:
+                raise
+            notice = f"{CAVEAT}. It answers because no version can: {error}"
+            return _Voice(zero_shot.version, zero_shot, zero_shot.encoder, (notice,))
+
+    def _load_version(self) -> _Voice:
         version = self._registry.current()
         notices: tuple[str, ...] = ()
-        if (wanted := self._engines.encoder().id) != version.encoder:
+        wanted = self._engines.encoder()
+        if wanted.id != version.encoder and not is_tried(wanted, self._registry, self._schema):
             notices = (
-                f"No version trained on encoder {wanted} is in use; {version.name} answers with "
-                f"{version.encoder} until somebody retrains.",
+                f"No version has been trained on encoder {wanted.id} yet; {version.name} answers "
+                f"with {version.encoder} until somebody retrains.",
             )
         try:
             return self._open(version, notices)
@@ -207,6 +235,14 @@ class Classifier:
         encoder = self._engines.encoder_for(version.encoder)
         return _Voice(version, self._registry.load(version.name), encoder, notices)
 
+    def _zero_shot(
+        self, zero_shot: ZeroShot | None, picture: Picture, text: str
+    ) -> tuple[LabelScore, ...] | None:
+        if zero_shot is None:
+            return None
+        image_row = self._image_features(zero_shot.encoder, picture)
+        return zero_shot.scores(image_row, zero_shot.encoder.encode_texts([text])[0])
+
     def _image_features(self, encoder: Encoder, picture: Picture) -> NDArray[np.float32]:
         def make() -> NDArray[np.float32]:
             stored = self._store.image_features(encoder.id, [picture.id])
@@ -216,3 +252,34 @@ class Classifier:
             return row
 
         return self._features.get((encoder.id, picture.id), make)
+
+
+def _scores(
+    checkpoint: Checkpoint, image: NDArray[np.float32], text: NDArray[np.float32]
+) -> tuple[LabelScore, ...]:
+    """What the checkpoint says of one meme, label by label."""
+    probabilities = checkpoint.predict(image[None, :], text[None, :])
+    unsure = checkpoint.unsure(probabilities)[0]
+    yes = probabilities[0] >= checkpoint.thresholds
+    if checkpoint.recipe.parent_first:
+        # A kind can be no surer than the parent it needs, and is a sure no where that is one.
+        unsure[1:] = unsure[0] & (unsure | yes)[1:] | ~unsure[0] & yes[0] & unsure[1:]
+    return tuple(
+        LabelScore(
+            label,
+            float(probability),
+            float(threshold),
+            bool(positive),
+            bool(doubt),
+            None if math.isnan(band.error) else AbstainBand(**asdict(band)),
+        )
+        for label, probability, threshold, positive, doubt, band in zip(
+            checkpoint.labels,
+            probabilities[0],
+            checkpoint.thresholds,
+            checkpoint.decide(probabilities)[0],
+            unsure,
+            checkpoint.bands,
+            strict=True,
+        )
+    )

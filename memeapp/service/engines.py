@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 
 from memeapp.encoders import Encoder, open_encoder
@@ -14,11 +15,17 @@ EMBEDDED = "embedded"
 log = logging.getLogger(__name__)
 
 
+def plain(encoder: str) -> str:
+    """An encoder's id as people name it: without the number or the hash of its weights."""
+    name = re.sub(r"#[0-9a-f]{12}$", "", encoder)
+    return EMBEDDED if name.startswith(f"{EMBEDDED}-") else name
+
+
 class Engines:
     """Opens engines once, on first use, and falls back visibly to those that always work.
 
     Args:
-        encoder: encoder wanted for training, as `memeapp.encoders.open_encoder` takes it.
+        encoder: encoder wanted for memes, as `memeapp.encoders.open_encoder` takes it.
         ocr: OCR engine wanted, as `memeapp.ocr.open_ocr` takes it.
     """
 
@@ -37,8 +44,15 @@ class Engines:
         with self._lock:
             return tuple(self._notices)
 
+    @property
+    def wanted(self) -> str:
+        """The encoder wanted: its id once it is open, as it was named before."""
+        with self._lock:
+            encoder = self._encoders.get(self._encoder_spec)
+        return encoder.id if encoder else self._encoder_spec
+
     def encoder(self) -> Encoder:
-        """The encoder wanted for training, or the embedded one where that cannot be had."""
+        """The encoder wanted, or the embedded one, with a notice, where that cannot be had."""
         try:
             return self.encoder_for(self._encoder_spec)
         except Unavailable as error:
@@ -67,6 +81,12 @@ class Engines:
                 raise
             self._encoders[spec] = self._encoders[encoder.id] = encoder
             return encoder
+
+    def look_again(self) -> None:
+        """Forget which encoders could not be had: a training may have fetched one meanwhile."""
+        with self._lock:
+            self._missing.clear()
+            self._notices = [told for told in self._notices if not told.startswith("Encoder ")]
 
     def ocr(self) -> OcrEngine:
         """The OCR engine wanted, or the one whose models are in its wheel."""

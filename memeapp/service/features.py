@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -23,7 +25,7 @@ Report = Callable[[str, float], None]
 T = TypeVar("T")
 
 BATCH = 32
-"""Memes in memory at once: peak memory is bounded by this, not by the corpus."""
+"""Pictures in memory at once: peak memory is bounded by this, not by the corpus."""
 
 
 def prepare(
@@ -35,7 +37,8 @@ def prepare(
 ) -> tuple[list[Meme], int]:
     """Read the text of memes that have none and encode what the store has no features for.
 
-    The store keeps both: interrupted and started again, it goes on where it was.
+    The store keeps both: interrupted and started again, it goes on where it was. No more than
+    `BATCH` pictures are open at once; what grows with the corpus is the list of `memes`.
 
     Returns:
         The memes with their texts, in the same order, and how many pictures were encoded.
@@ -49,39 +52,72 @@ def prepare(
 def _read_missing_text(
     store: Store, memes: Sequence[Meme], ocr: Callable[[], OcrEngine], report: Report
 ) -> list[Meme]:
-    unread = sum(meme.text_source is TextSource.NONE for meme in memes)
-    read = 0
+    pace = _Pace(
+        report, "Reading texts", sum(meme.text_source is TextSource.NONE for meme in memes)
+    )
     complete = []
     for meme in memes:
         if meme.text_source is TextSource.NONE:
-            report("Reading texts", read / unread)
+            pace.tell()
             text = ocr().read(_open(store, meme)).text
             store.improve_text(meme.id, text, TextSource.OCR)
             meme = store.meme(meme.id)
-            read += 1
+            pace.done += 1
         complete.append(meme)
     return complete
 
 
 def _encode_pictures(store: Store, memes: Sequence[Meme], encoder: Encoder, report: Report) -> int:
-    cached = store.image_features(encoder.id, [meme.id for meme in memes])
-    todo = [meme for meme in memes if meme.id not in cached]
-    for done, batch in _chunks(todo):
-        report("Encoding pictures", done / len(todo))
+    missing = set(store.without_image_features(encoder.id, [meme.id for meme in memes]))
+    todo = [meme for meme in memes if meme.id in missing]
+    pace = _Pace(report, "Encoding pictures", len(memes), done=len(memes) - len(todo))
+    for batch in _batches(todo):
+        pace.tell()
         vectors = encoder.encode_images([_open(store, meme) for meme in batch])
         rows = {meme.id: row for meme, row in zip(batch, vectors, strict=True)}
         store.put_image_features(encoder.id, rows)
+        pace.done += len(batch)
     return len(todo)
 
 
 def _encode_texts(store: Store, memes: Sequence[Meme], encoder: Encoder, report: Report) -> None:
     texts = list(dict.fromkeys(meme.text for meme in memes))
-    cached = store.text_features(encoder.id, texts)
-    todo = [text for text in texts if text not in cached]
-    for done, batch in _chunks(todo):
-        report("Encoding texts", done / len(todo))
+    todo = store.without_text_features(encoder.id, texts)
+    pace = _Pace(report, "Encoding texts", len(texts), done=len(texts) - len(todo))
+    for batch in _batches(todo):
+        pace.tell()
         vectors = encoder.encode_texts(batch)
         store.put_text_features(encoder.id, dict(zip(batch, vectors, strict=True)))
+        pace.done += len(batch)
+
+
+class _Pace:
+    """Tells how many of how many are done, how fast it goes and how long it will take.
+
+    What was there before (`done` at the start) counts as done, but not for the speed.
+    """
+
+    def __init__(self, report: Report, stage: str, total: int, *, done: int = 0) -> None:
+        self._report = report
+        self._stage = stage
+        self._total = total
+        self._before = self.done = done
+        self._started = time.perf_counter()
+
+    def tell(self) -> None:
+        words = f"{self._stage}: {self.done:,} of {self._total:,}"
+        if self.done > self._before:
+            speed = (self.done - self._before) / max(time.perf_counter() - self._started, 1e-6)
+            left = in_words((self._total - self.done) / speed)
+            words += f", {speed:.{0 if speed >= 10 else 1}f} memes/s, about {left} left"
+        self._report(words, self.done / self._total)
+
+
+def in_words(seconds: float) -> str:
+    """A stretch of time as people say it: "40 s", "3 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{math.ceil(seconds)} s"
+    return f"{math.ceil(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _open(store: Store, meme: Meme) -> Image.Image:
@@ -95,22 +131,38 @@ def feature_set(
     encoder: Encoder,
     targets: Mapping[str, NDArray[np.float32]],
     labels: Sequence[str],
+    votes: Mapping[str, int] | None = None,
 ) -> FeatureSet:
-    """The encoded memes with their soft targets, NaN where nobody judged.
+    """The encoded memes with their soft targets, NaN where nobody judged; families kept together.
 
     Args:
         targets: meme id → (C,) shares in the order of `labels`; a meme may be absent.
+        votes: meme id → how many people judged it; a meme's weight grows with them, see
+            `vote_weight`. All memes weigh the same if None.
     """
     images = store.image_features(encoder.id, [meme.id for meme in memes])
     texts = store.text_features(encoder.id, list({meme.text for meme in memes}))
     unjudged = np.full(len(labels), np.nan, dtype=np.float32)
+    families = {family: i for i, family in enumerate(dict.fromkeys(m.family for m in memes))}
+    counts = [(votes or {}).get(meme.id, 1) for meme in memes]
     return FeatureSet(
         ids=tuple(meme.id for meme in memes),
         image=_stack([images[meme.id] for meme in memes], encoder.image_width),
         text=_stack([texts[meme.text] for meme in memes], encoder.text_width),
         targets=_stack([targets.get(meme.id, unjudged) for meme in memes], len(labels)),
         labels=tuple(labels),
+        weights=np.array([vote_weight(count) for count in counts], dtype=np.float32),
+        groups=np.array([families[meme.family] for meme in memes], dtype=np.int64),
     )
+
+
+def vote_weight(votes: int) -> float:
+    """2n / (n + 1): one vote weighs 1, three 1.5, any number less than 2.
+
+    The share of n votes errs by the annotators' disagreement / n, and the model by what no number
+    of votes can tell; with both equally large, this is the inverse of their sum.
+    """
+    return 2 * votes / (votes + 1)
 
 
 def soft_targets(votes: Sequence[Vote], labels: Sequence[str]) -> dict[str, NDArray[np.float32]]:
@@ -138,9 +190,11 @@ def between(report: Report, low: float, high: float) -> Report:
 
 
 def _stack(rows: Sequence[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
-    return np.stack(rows).astype(np.float32) if rows else np.empty((0, width), np.float32)
+    return (
+        np.stack(rows).astype(np.float32, copy=False) if rows else np.empty((0, width), np.float32)
+    )
 
 
-def _chunks(items: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), BATCH):
-        yield start, items[start : start + BATCH]
+        yield items[start : start + BATCH]

@@ -5,26 +5,30 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psutil
 
-from memeapp.errors import MemeAppError, NotFound, TooFewLabels
+from memeapp.encoders import Encoder
+from memeapp.errors import Cancelled, MemeAppError, NotFound, TooFewLabels
 from memeapp.labels import LabelSchema
 from memeapp.learn.data import TooFewRows
 from memeapp.learn.metrics import Metrics
 from memeapp.learn.train import BEST, MINIMUM_ROWS, Progress, Recipe, fit
 from memeapp.registry import Registry
-from memeapp.service.engines import Engines
+from memeapp.service.engines import EMBEDDED, Engines, plain
 from memeapp.service.evaluation import Evaluation, measure_on
 from memeapp.service.features import Report, between, feature_set, prepare, soft_targets
 from memeapp.store import Store
 from memeapp.types import Counts, Meme, ModelVersion
 
 log = logging.getLogger(__name__)
+
+Reliability = Mapping[str, Sequence[tuple[float, float, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Trained:
     before: Metrics | None
     """The version that answered until now on the same memes; None where it cannot answer."""
     notices: tuple[str, ...] = ()
-    """Fall-backs in force while it trained."""
+    """Fall-backs in force while it trained, and why the version before was not measured."""
 
 
 class Training:
@@ -56,6 +60,7 @@ class Training:
         self._engines = engines
         self._schema = schema
         self._evaluation = evaluation
+        self._reliability: tuple[str, Reliability] | None = None
 
     def counts(self) -> Counts:
         return self._store.counts(self._schema.names)
@@ -67,6 +72,22 @@ class Training:
     def current(self) -> ModelVersion:
         """The version that answers. Raises: NotFound, if there is none at all."""
         return self._registry.current()
+
+    def reliability(self) -> Reliability:
+        """How the current version's probabilities held out of fold; empty where it cannot be read.
+
+        Per label (mean probability, share of yes, memes) in bins of equal count.
+        """
+        try:
+            name = self.current().name
+            if self._reliability is None or self._reliability[0] != name:
+                checkpoint = self._registry.load(name)
+                table = dict(zip(checkpoint.labels, checkpoint.reliability, strict=False))
+                self._reliability = name, table
+        except MemeAppError as error:
+            log.warning("No reliability plot: %s", error)
+            return {}
+        return self._reliability[1]
 
     def promote(self, name: str) -> None:
         """Let this version answer from the next request on.
@@ -93,13 +114,46 @@ class Training:
                 f"({counts.held_out_labelled} labelled ones are held out to measure on.)"
             )
 
-    def encode(self, report: Report) -> int:
-        """Read and encode every meme that is not yet encoded; returns how many pictures were."""
-        memes, encoder = self._store.memes(), self._engines.encoder()
-        _, encoded = prepare(self._store, memes, encoder, self._engines.ocr, report)
-        return encoded
+    def usual_encoder(self) -> str:
+        """The encoder that a training takes if nobody names one.
 
-    def train(self, report: Report, *, seed: int = 0, recipe: Recipe = BEST) -> Trained:
+        The one of the setting until a version is trained on it; then that of the current version.
+        """
+        wanted = self._engines.wanted
+        tried = {plain(version.encoder) for version in self.versions()}
+        return plain(self.current().encoder if plain(wanted) in tried else wanted)
+
+    def known_encoders(self) -> list[str]:
+        """The usual encoder, then the others that the setting, a version or the store names."""
+        names = [self.usual_encoder(), EMBEDDED, self._engines.wanted]
+        names += [version.encoder for version in self.versions()]
+        return list(dict.fromkeys(plain(name) for name in [*names, *self._store.encoders()]))
+
+    def encode(self, report: Report, encoder: str | None = None) -> tuple[int, str]:
+        """Read and encode every meme that is not yet encoded.
+
+        Args:
+            encoder: as `open_encoder` takes it; the usual one if None.
+
+        Returns:
+            How many pictures were encoded, and the id of the encoder.
+
+        Raises:
+            BadSetting, Mismatch, Unavailable: if that encoder cannot be had.
+        """
+        opened = self._open(encoder, report)
+        memes = self._store.memes()
+        _, encoded = prepare(self._store, memes, opened, self._engines.ocr, report)
+        return encoded, opened.id
+
+    def train(
+        self,
+        report: Report,
+        *,
+        encoder: str | None = None,
+        seed: int = 0,
+        recipe: Recipe = BEST,
+    ) -> Trained:
         """CROM-AE on all memes that are not held out, RAW-N-COOK on the labelled ones of them.
 
         The caller sees how the new version compares with the current one, and promotes it.
@@ -107,23 +161,27 @@ class Training:
         Args:
             report: called with the stage and the share done; an exception it raises stops the
                 training, and nothing but encoded features is left behind.
+            encoder: as `open_encoder` takes it; the usual one if None.
 
         Raises:
             TooFewLabels: if there is not enough to learn from.
+            BadSetting, Mismatch, Unavailable: if that encoder cannot be had.
         """
         self.check()
         started = time.perf_counter()
         parent = self._parent()
-        encoder = self._engines.encoder()
+        opened = self._open(encoder, report)
         memes, _ = prepare(
             self._store,
             self._store.memes(),
-            encoder,
+            opened,
             self._engines.ocr,
             between(report, 0.0, 0.6),
         )
-        targets = soft_targets(self._store.votes(), self._schema.names)
-        known = feature_set(self._store, memes, encoder, targets, self._schema.names)
+        votes = self._store.votes()
+        targets = soft_targets(votes, self._schema.names)
+        judges = Counter(vote.meme_id for vote in votes)
+        known = feature_set(self._store, memes, opened, targets, self._schema.names, judges)
         held_out = np.array([meme.held_out for meme in memes], dtype=bool)
         learnt_from = known.take(~held_out)
         learning = between(report, 0.6, 0.95)
@@ -132,13 +190,21 @@ class Training:
             learning(progress.stage.capitalize(), progress.done)
 
         try:
-            checkpoint = fit(learnt_from, recipe, encoder=encoder.id, seed=seed, on_epoch=on_epoch)
+            checkpoint = fit(learnt_from, recipe, encoder=opened.id, seed=seed, on_epoch=on_epoch)
         except TooFewRows as error:
             raise TooFewLabels(str(error)) from error
         report("Measuring on held-out memes", 0.95)
         judged = known.take(held_out).labelled()
         metrics = measure_on(checkpoint, judged) if len(judged) else None
-        before = self._measure_parent(parent, [meme for meme in memes if meme.held_out])
+        before, notices = None, self._engines.notices
+        if parent:
+            try:
+                before = self._measure_again(parent, memes, between(report, 0.95, 0.99))
+            except Cancelled:
+                raise
+            except MemeAppError as error:
+                log.warning("%s cannot be compared: %s", parent.name, error)
+                notices += (f"{parent.name} cannot be measured for comparison: {error}",)
         report("Saving the version", 0.99)
         labelled = int(learnt_from.judged.sum())
         version = self._registry.add(
@@ -158,7 +224,7 @@ class Training:
                 **({"parent": before.to_dict()} if before else {}),
             },
         )
-        return Trained(version, metrics, before, self._engines.notices)
+        return Trained(version, metrics, before, notices)
 
     def _parent(self) -> ModelVersion | None:
         try:
@@ -166,16 +232,19 @@ class Training:
         except NotFound:
             return None  # Only while the shipped version itself is made.
 
-    def _measure_parent(
-        self, parent: ModelVersion | None, held_out: Sequence[Meme]
+    def _measure_again(
+        self, version: ModelVersion, memes: Sequence[Meme], report: Report
     ) -> Metrics | None:
-        if parent is None:
-            return None
-        try:
-            return self._evaluation.on_memes(parent, held_out, _silent)
-        except MemeAppError as error:
-            log.warning("The version before cannot be compared: %s", error)
-            return None
+        def comparing(stage: str, done: float) -> None:
+            report(f"Comparing with {version.name} · {stage}", done)
+
+        held_out = [meme for meme in memes if meme.held_out]
+        return self._evaluation.on_memes(version, held_out, comparing)
+
+    def _open(self, encoder: str | None, report: Report) -> Encoder:
+        name = encoder or self.usual_encoder()
+        report(f"Opening the encoder {name}", 0.0)
+        return self._engines.encoder_for(name)
 
 
 def peak_memory_mb() -> float:
@@ -185,7 +254,3 @@ def peak_memory_mb() -> float:
     if status.exists() and (peak := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
         return int(peak[1]) / 1024
     return float(psutil.Process().memory_info().rss) / 2**20
-
-
-def _silent(stage: str, done: float) -> None:
-    pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,36 @@ class Features(Connections):
         texts_by_key = {text_key(text): text for text in texts}
         found = self._get("text_features", encoder, texts_by_key)
         return {texts_by_key[key]: vector for key, vector in found.items()}
+
+    def without_image_features(self, encoder: str, ids: Sequence[str]) -> list[str]:
+        """Those pictures that this encoder has not encoded, in the same order."""
+        known = self._known("image_features", encoder, ids)
+        return [id for id in ids if id not in known]
+
+    def without_text_features(self, encoder: str, texts: Sequence[str]) -> list[str]:
+        """Those texts that this encoder has not encoded, in the same order."""
+        keys = [text_key(text) for text in texts]
+        known = self._known("text_features", encoder, keys)
+        return [text for text, key in zip(texts, keys, strict=True) if key not in known]
+
+    def encoders(self) -> list[str]:
+        """The encoders that have encoded a picture here, by name."""
+        found: list[str] = []
+        while True:  # One look into the index for each: DISTINCT would read all of it.
+            (name,) = self._db.execute(
+                "SELECT min(encoder) FROM image_features WHERE encoder > ?", [(found or [""])[-1]]
+            ).fetchone()
+            if name is None:
+                return found
+            found.append(name)
+
+    def _known(self, table: str, encoder: str, keys: Sequence[str]) -> set[str]:
+        rows = self._db.execute(
+            "SELECT found.key FROM json_each(?) AS wanted"
+            f" CROSS JOIN {table} AS found WHERE found.encoder = ? AND found.key = wanted.value",
+            [json.dumps(list(keys)), encoder],
+        )
+        return {key for (key,) in rows}
 
     def _put(self, table: str, encoder: str, rows: Mapping[str, NDArray[Any]]) -> None:
         packed = [(encoder, key, _pack(key, vector)) for key, vector in rows.items()]

@@ -16,8 +16,8 @@ from memeapp.types import JobState, ModelVersion, TrainingJob
 class Jobs(Connections):
     """Training jobs and model versions."""
 
-    def add_job(self) -> TrainingJob:
-        """Queue a training job.
+    def add_job(self, encoder: str = "") -> TrainingJob:
+        """Queue a training job on this encoder.
 
         Raises:
             Busy: if one is queued or running.
@@ -25,8 +25,8 @@ class Jobs(Connections):
         time = now()
         try:
             cursor = self._db.execute(
-                "INSERT INTO jobs (state, created_at, updated_at) VALUES (?, ?, ?)",
-                [JobState.QUEUED, time, time],
+                "INSERT INTO jobs (state, encoder, created_at, updated_at) VALUES (?, ?, ?, ?)",
+                [JobState.QUEUED, encoder, time, time],
             )
         except sqlite3.IntegrityError as error:
             raise Busy("A training job is at work; wait until it has ended.") from error
@@ -134,6 +134,7 @@ def _job(row: Mapping[str, Any]) -> TrainingJob:
         pid=row["pid"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        encoder=row["encoder"],
     )
 
 

@@ -7,7 +7,7 @@ import json
 import math
 import secrets
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from memeapp.errors import AlreadyVoted, BadInput, BadVote, NotFound
@@ -119,6 +119,31 @@ class Votes(Connections):
     def votes(self) -> list[Vote]:
         """Every vote, in the order they came."""
         return [_vote(row) for row in self._db.query("SELECT * FROM votes ORDER BY id")]
+
+    def votes_on(self, meme_ids: Iterable[str]) -> list[Vote]:
+        """The votes on these memes, in the order they came."""
+        rows = self._db.query(
+            "SELECT votes.* FROM json_each(?) AS wanted CROSS JOIN votes"
+            " ON votes.meme_id = wanted.value ORDER BY votes.id",
+            [json.dumps(list(meme_ids))],
+        )
+        return [_vote(row) for row in rows]
+
+    def last_vote(self) -> int:
+        """The number of the newest vote, 0 without any; it grows with every vote."""
+        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM votes").fetchone()[0])
+
+    def examples(self, *, after_vote: int, limit: int) -> list[Meme]:
+        """Memes that got a vote after that one and may be shown to anybody, newest first.
+
+        Held-out memes are not among them, nor what visitors left to learn from.
+        """
+        rows = self._db.query(
+            "SELECT * FROM memes WHERE NOT held_out AND origin != 'visitor'"
+            " AND id IN (SELECT meme_id FROM votes WHERE id > ?) ORDER BY number DESC LIMIT ?",
+            [after_vote, limit],
+        )
+        return [meme_from_row(row) for row in rows]
 
     def vote_counts(self) -> dict[str, int]:
         """How many votes each meme has; memes without any are absent."""

@@ -16,6 +16,7 @@ from memeapp.ui.components import (
     identity_of,
     payload_of,
     region,
+    reliability_svg,
     require_admin,
 )
 
@@ -36,6 +37,7 @@ def build(app: App, demo: gr.Blocks) -> None:
             return None
 
     def dashboard() -> str:
+        reliability = app.training.reliability()
         return fragment(
             "dashboard",
             counts=app.training.counts(),
@@ -43,6 +45,12 @@ def build(app: App, demo: gr.Blocks) -> None:
             job=app.jobs.latest(),
             versions=app.training.versions(),
             current=current(),
+            encoders=app.training.known_encoders(),
+            plots=[
+                reliability_svg(reliability[label.name], label.title)
+                for label in app.schema.labels
+                if label.name in reliability
+            ],
         )
 
     def opened(request: gr.Request) -> tuple[Any, str, Any]:
@@ -69,9 +77,11 @@ def build(app: App, demo: gr.Blocks) -> None:
             told = fragment("problem", message=explain(error))
         return *opened(request), told
 
-    def retrain(request: gr.Request) -> tuple[Any, str, Any, str]:
+    def retrain(event: gr.EventData, request: gr.Request) -> tuple[Any, str, Any, str]:
+        encoder = str(payload_of(event).get("encoder") or "")
+
         def act() -> str:
-            app.jobs.start()
+            app.jobs.start(encoder)
             return ""  # the dashboard shows the job
 
         return acted(request, act)

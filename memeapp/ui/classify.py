@@ -11,7 +11,7 @@ from memeapp.errors import BadPicture
 from memeapp.images import Picture
 from memeapp.types import TextSource
 from memeapp.ui import uploads
-from memeapp.ui.components import ASSETS, AT_ONCE, explain, fragment, region
+from memeapp.ui.components import ASSETS, AT_ONCE, explain, fragment, identity_of, region
 from memeapp.ui.safe_image import SafeImage
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def build(app: App, demo: gr.Blocks) -> None:
         """Says at once when a picture cannot be used; leaves the rest of the page alone."""
         return problem(str(upload)) if isinstance(upload, BadPicture) else gr.skip()
 
-    def classify(upload: Upload, text: str | None, read: str, keep: bool) -> Iterator[Any]:
+    def classify(
+        upload: Upload, text: str | None, read: str, keep: bool, request: gr.Request
+    ) -> Iterator[Any]:
         """Yields the result's fragment, the text box and what OCR had read."""
         if not isinstance(upload, Picture):
             yield problem(str(upload or "Choose a picture first.")), gr.skip(), gr.skip()
@@ -66,7 +68,15 @@ def build(app: App, demo: gr.Blocks) -> None:
             yield problem(explain(error)), gr.skip(), gr.skip()
             return
         read = answer.text if answer.text_source is TextSource.OCR else ""
-        yield fragment("result", answer=answer, schema=schema, kept=keep), answer.text, read
+        identity = identity_of(request)
+        shown = fragment(
+            "result",
+            answer=answer,
+            schema=schema,
+            kept=keep,
+            pictures=identity.admin or identity.annotator_id is not None,
+        )
+        yield shown, answer.text, read
 
     with gr.Row(elem_id="classify-page"):
         with gr.Column(min_width=300, elem_id="classify-in"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from memeapp.auth import Identity
 from memeapp.errors import MemeAppError
@@ -57,6 +58,22 @@ def region(elem_id: str, *, role: str = "status") -> gr.HTML:
         apply_default_css=False,
         elem_id=elem_id,
     )
+
+
+def reliability_svg(points: Sequence[tuple[float, float, int]], label: str) -> Markup:
+    """A reliability plot of one label: what the model predicted against what people said.
+
+    Args:
+        points: (mean probability, share of yes, memes) a bin, as `Checkpoint.reliability` has them
+            for a label; the plot says so where there are none.
+        label: its title.
+
+    Returns:
+        A `<figure>`, safe to put into a fragment as it is.
+    """
+    memes = sum(count for _, _, count in points)
+    gap = sum(abs(said - seen) * count for said, seen, count in points) / max(memes, 1)
+    return Markup(fragment("reliability", points=points, label=label, memes=memes, gap=gap))
 
 
 def explain(error: Exception) -> str:

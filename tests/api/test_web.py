@@ -19,11 +19,21 @@ from fastapi import FastAPI
 
 from memeapp.auth import ADMIN_COOKIE, ANNOTATOR_COOKIE
 from memeapp.errors import BadSetting, BadText, Mismatch
+from memeapp.types import LabelScore, WordEffect
 from memeapp.ui import uploads, web
 from memeapp.ui.components import ASSETS
 from tests.api.conftest import Answer, Client
 from tests.api.test_who_may import vote
-from tests.conftest import OCR_TEXT, PASSWORD, FakeApp, FakeStatus, picture_bytes, serving
+from tests.conftest import (
+    FAKE_BAND,
+    FAKE_REASONS,
+    OCR_TEXT,
+    PASSWORD,
+    FakeApp,
+    FakeStatus,
+    picture_bytes,
+    serving,
+)
 
 HEADERS = {
     "x-content-type-options": "nosniff",
@@ -169,6 +179,74 @@ def test_a_picture_is_classified_and_its_text_comes_back(client: Client, fake: F
     assert "model shipped-1 · encoder embedded-1 · OCR rapidocr · 0.42 s" in result
     assert text == OCR_TEXT
     assert fake.classifier.kept == []
+
+
+def test_reasons_and_bands_come_with_the_answer(client: Client, fake: FakeApp) -> None:
+    fake.classifier.reasons, fake.classifier.band = FAKE_REASONS, FAKE_BAND
+    fake.classifier.chances = (0.55, 0.03, 0.67, 0.45, 0.02)
+    result = (classify(client, client.upload("a.png", picture_bytes())).data or [""])[0]
+    assert 'data-decision="unsure"' in result.partition("</h2>")[0]
+    words = " ".join(re.sub("<.*?>", " ", result).replace("&nbsp;", " ").split())
+    assert "Unsure: the model cannot tell whether this meme is misogynous" in words
+    assert "? unsure" in words
+    assert "18 % of memes fall there for misogynous. Of the others it gets 12 % wrong" in words
+    assert "The picture is unlike anything the model learned from." in words
+    assert "Picture −0.3 Text +2.3 kitchen +1.2 coffee −0.5" in words
+    assert "Not misogynous similarity 0.83 the first meme like it" in words
+    assert "Misogynous · Stereotype similarity 0.71" in words
+    assert "it is unsure from 42 to 60 percent" in result
+
+
+def test_without_reasons_and_bands_the_answer_does_not_speak_of_them(client: Client) -> None:
+    result = classify(client, client.upload("a.png", picture_bytes())).text
+    assert "What moved" not in result
+    assert "unsure" not in result.casefold()
+
+
+def test_pictures_of_labelled_memes_are_for_annotators_and_admins(
+    client: Client, fake: FakeApp
+) -> None:
+    fake.classifier.reasons = FAKE_REASONS
+    picture = client.upload("a.png", picture_bytes())
+    shown = f'src="media/{FAKE_REASONS.neighbours[0].meme_id}"'
+
+    def answer() -> str:
+        return str((classify(client, picture).data or [""])[0])
+
+    assert "the first meme like it" in answer()
+    assert FAKE_REASONS.neighbours[0].meme_id not in answer()
+    client.become_annotator("Ada")
+    assert shown in answer()
+    client.http.cookies.clear()
+    client.become_admin(PASSWORD)
+    assert shown in answer()
+
+
+def test_words_and_texts_in_reasons_are_escaped(client: Client, fake: FakeApp) -> None:
+    hostile = "<img/src=x/onerror=alert(1)>"
+    fake.classifier.reasons = replace(
+        FAKE_REASONS,
+        words=(WordEffect(hostile, "misogynous", 1.0),),
+        neighbours=(replace(FAKE_REASONS.neighbours[0], text=hostile),),
+    )
+    result = classify(client, client.upload("a.png", picture_bytes())).text
+    assert "<img" not in result
+    assert "onerror" in result
+
+
+def test_clips_zero_shot_answer_is_shown_as_such_and_apart(client: Client, fake: FakeApp) -> None:
+    picture = client.upload("a.png", picture_bytes())
+    assert "zero-shot" not in classify(client, picture).text
+    fake.classifier.zero_shot = tuple(
+        LabelScore(label.name, 0.1 * number, 0.5, False)
+        for number, label in enumerate(fake.schema.labels, 1)
+    )
+    result = (classify(client, picture).data or [""])[0]
+    answer, _, section = result.partition("<section data-zero-shot>")
+    words = " ".join(re.sub("<.*?>", " ", section).split())
+    assert words.startswith("CLIP zero-shot, uncalibrated, no labels used")
+    assert "Misogynous 10 % Shaming 20 % Stereotype 30 % Objectification 40 % Violence" in words
+    assert "zero-shot" not in answer
 
 
 def test_a_picture_is_kept_only_with_consent(client: Client, fake: FakeApp) -> None:

@@ -100,6 +100,20 @@ def test_an_admin_gets_through_by_every_route(client: Client, fake: FakeApp, rou
 
 
 @pytest.mark.parametrize("route", ["join", "run", "api"])  # "call" carries no event data
+@pytest.mark.parametrize(
+    ("sent", "taken"),
+    [("ViT-L-14/openai", "ViT-L-14/openai"), (None, "embedded"), (["a"], "['a']")],
+)
+def test_the_encoder_that_an_admin_names_reaches_the_job(
+    client: Client, fake: FakeApp, route: str, sent: object, taken: str
+) -> None:
+    client.become_admin(PASSWORD)
+    client.send(route, "admin_retrain", [], {"encoder": sent})
+    assert fake.jobs.job is not None
+    assert fake.jobs.job.encoder == taken
+
+
+@pytest.mark.parametrize("route", ["join", "run", "api"])  # "call" carries no event data
 def test_an_annotator_gets_through_by_every_route(
     client: Client, fake: FakeApp, route: str
 ) -> None:

@@ -10,7 +10,16 @@ from playwright.sync_api import Browser, Page, expect
 
 from memeapp.errors import NotFound
 from memeapp.types import JobState
-from tests.conftest import OCR_TEXT, PASSWORD, FakeApp, fake_app, picture_bytes, serving
+from tests.conftest import (
+    FAKE_BAND,
+    FAKE_REASONS,
+    OCR_TEXT,
+    PASSWORD,
+    FakeApp,
+    fake_app,
+    picture_bytes,
+    serving,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -61,6 +70,41 @@ def test_a_picture_goes_in_and_both_answers_come_out(page: Page, fake: FakeApp) 
     expect(result.locator("li[data-label=stereotype]")).to_contain_text("✓ applies")
     expect(result.locator("li[data-label=violence]")).to_contain_text("does not apply")
     expect(result).to_contain_text("text as typed")
+
+
+@pytest.mark.parametrize("page", [{}, PHONE], indirect=True, ids=["desktop", "phone"])
+def test_an_unsure_answer_shows_its_zone_and_its_reasons(page: Page, fake: FakeApp) -> None:
+    fake.classifier.reasons, fake.classifier.band = FAKE_REASONS, FAKE_BAND
+    fake.classifier.chances = (0.55, 0.03, 0.67, 0.45, 0.02)
+    join(page)
+    page.get_by_role("tab", name="Classify").click()
+    drop_picture(page)
+    expect(page.locator("#classify-picture img")).to_be_visible()
+    ask(page)
+    result = page.locator("#classify-result")
+    expect(result.get_by_role("heading", level=2)).to_contain_text("Unsure")
+    expect(result.locator("[data-unlike]")).to_contain_text("The picture is unlike anything")
+    zone, bar = (
+        result.locator(name).first.bounding_box() for name in (".bar .zone", ".bar[role=img]")
+    )
+    assert zone is not None
+    assert bar is not None
+    assert (zone["x"] - bar["x"]) / bar["width"] == pytest.approx(0.42, abs=0.01)
+    assert zone["width"] / bar["width"] == pytest.approx(0.18, abs=0.01)
+    result.get_by_text("How often, label by label").click()
+    expect(result.locator(".bands tbody tr")).to_have_count(5)
+    expect(result.locator("[data-why=misogynous]")).to_contain_text("kitchen +1.2")
+
+    near = result.locator(".neighbour").first
+    expect(near.locator("p")).to_be_hidden()
+    expect(near.locator("img")).to_be_hidden()
+    near.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(near.locator("p")).to_have_text("the first meme like it")
+    near.locator("img").evaluate("image => image.decode()")
+    viewport = page.viewport_size
+    assert viewport is not None
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 
 def test_another_picture_clears_what_belonged_to_the_one_before(page: Page) -> None:
@@ -200,6 +244,29 @@ def test_an_admin_retrains_and_the_progress_survives_a_refresh(page: Page, fake:
     fake.jobs.move(state=JobState.FINISHED, progress=1.0, message="v0001-20260102: A 0.781.")
     expect(dashboard).to_contain_text("v0001-20260102: A 0.781.")
     expect(dashboard.get_by_role("button", name="Retrain")).to_be_enabled()
+
+
+def test_an_admin_chooses_an_encoder_and_what_is_typed_survives_news(
+    page: Page, fake: FakeApp
+) -> None:
+    log_in(page)
+    dashboard = page.locator("#admin-dashboard")
+    field = dashboard.get_by_label("Encoder")
+    expect(field).to_have_attribute("placeholder", "embedded")
+    offered = dashboard.locator("datalist option").evaluate_all("all => all.map(one => one.value)")
+    assert offered == ["embedded", "ViT-L-14/openai"]
+    field.fill(HOSTILE)
+    fake.training.now = "v0001-20260102"  # news: the dashboard is drawn again
+    expect(dashboard.locator("tr.current")).to_contain_text("v0001-20260102")
+    expect(field).to_have_value(HOSTILE)
+    dashboard.get_by_role("button", name="Retrain").click()
+    expect(dashboard.locator("[data-job]")).to_contain_text(HOSTILE)
+    expect(field).to_be_disabled()
+    fake.jobs.move(stage="Encoding pictures: 64 of 420, 12 memes/s, about 30 s left")
+    expect(dashboard.locator(".stage")).to_contain_text("64 of 420, 12 memes/s")
+    fake.jobs.move(state=JobState.FAILED, message="There is no such encoder: take `embedded`.")
+    expect(dashboard.locator(".job")).to_contain_text("take `embedded`")
+    expect(field).to_have_value(HOSTILE)  # to be mended
 
 
 def test_an_admin_cancels_a_job(page: Page, fake: FakeApp) -> None:

@@ -1,7 +1,9 @@
 """Small real parts and fakes for the heavy ones, for tests of the use cases."""
 
 import io
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +20,11 @@ from memeapp.types import Box, Reading, TextLine
 class FakeEncoder(Encoder):
     """Three numbers of the picture's colour, four of the text: quick, and they tell apart."""
 
-    id = "fake-1"
     image_width = 3
     text_width = 4
 
-    def __init__(self) -> None:
+    def __init__(self, id: str = "fake-1") -> None:
+        self.id = id
         self.pictures_seen = 0
 
     def encode_images(self, pictures: Sequence[Image.Image]) -> np.ndarray:
@@ -59,21 +61,48 @@ class FakeEngines:
     """Hands out the fakes under the encoder ids it is told to know."""
 
     def __init__(self, *known: str) -> None:
-        self.fake = FakeEncoder()
+        self.fakes = {id: FakeEncoder(id) for id in known or ("fake-1",)}
+        self.fake = next(iter(self.fakes.values()))
+        self.wanted = self.fake.id
         self.reader = FakeOcr()
-        self.known = known or ("fake-1",)
         self.notices: tuple[str, ...] = ()
 
     def encoder(self) -> Encoder:
         return self.fake
 
     def encoder_for(self, spec: str) -> Encoder:
-        if spec not in self.known:
+        if spec not in self.fakes:
             raise Unavailable(f"{spec} cannot be had")
-        return self.fake
+        return self.fakes[spec]
+
+    def look_again(self) -> None:
+        pass
 
     def ocr(self) -> OcrEngine:
         return self.reader
+
+
+TINY_CLIP = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16},
+    "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+
+
+def write_tiny_clip(path: Path, seed: int) -> Path:
+    """A CLIP of random weights in open_clip's own folder layout; 6 MB."""
+    import open_clip  # noqa: PLC0415 - seconds, for these tests only
+    import torch  # noqa: PLC0415
+    from safetensors.torch import save_file  # noqa: PLC0415
+
+    torch.manual_seed(seed)
+    save_file(open_clip.CLIP(**TINY_CLIP).state_dict(), path / "open_clip_model.safetensors")
+    config = {
+        "model_cfg": TINY_CLIP,
+        "preprocess_cfg": {"mean": [0.5, 0.4, 0.3], "std": [0.3, 0.2, 0.1]},
+    }
+    (path / "open_clip_config.json").write_text(json.dumps(config))
+    return path
 
 
 def draw_picture(number: int, size: int = 96) -> bytes:

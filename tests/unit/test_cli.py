@@ -49,7 +49,7 @@ def trained(corpus, tmp_path_factory):
 def test_a_corpus_becomes_a_version_by_three_commands(trained):
     _, (imported, encoded, learnt) = trained
     assert "64 memes added, 0 were there, 56 came with labels, 0 refused." in imported
-    assert encoded == "64 pictures encoded with embedded-1.\n"
+    assert encoded == "64 pictures encoded with embedded-2.\n"
     assert learnt.startswith("v0001-")
     metrics = json.loads(learnt[learnt.index("{") :])
     assert metrics["task_a"]["value"] > 0.9
@@ -72,7 +72,27 @@ def test_classify_prints_one_json_object_a_line(trained, corpus, tmp_path):
     assert good["model"].startswith("v0001-")
     assert [score["label"] for score in good["scores"]] == list(MAMI.names)
     assert all(0 <= score["probability"] <= 1 for score in good["scores"])
+    assert all({"unsure", "band"} <= set(score) for score in good["scores"])
     assert "broken.png" in bad["error"]
+
+
+def test_classify_gives_its_reasons_as_json(trained, corpus, monkeypatch):
+    monkeypatch.setattr("memeapp.service.reasons.WORD_SECONDS", 60)  # however busy the machine is
+    data, _ = trained
+    text = "women belong in the kitchen 1"
+    result = run("classify", corpus / "1.png", "--text", text, data=data)
+    reasons = json.loads(result.stdout)["reasons"]
+    effects = {effect["label"]: effect for effect in reasons["modality"]}
+    assert list(effects) == list(MAMI.names)
+    assert effects["misogynous"]["text"] > 0.1
+    assert reasons["about"][0] == "misogynous"
+    words = {word["word"] for word in reasons["words"] if word["effect"] > 0}
+    assert words & {"women", "belong", "in", "the", "kitchen"}
+    nearest = reasons["neighbours"][0]
+    assert len(reasons["neighbours"]) == 3
+    assert "kitchen" in nearest["text"]
+    assert nearest["labels"]["misogynous"] == 1
+    assert reasons["seconds"] > 0
 
 
 def test_export_writes_a_corpus_that_can_be_imported(trained, tmp_path):
@@ -87,6 +107,19 @@ def test_training_without_labels_is_one_line_and_not_a_traceback(tmp_path):
     result = run("train", data=tmp_path / "data", exit_code=1)
     assert result.stderr.startswith("Error: 0 labelled memes")
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["encode", "train"])
+def test_an_encoder_that_does_not_exist_is_one_line(trained, command):
+    data, _ = trained
+    result = run(command, "--encoder", "ViT-L-14/opnai", data=data, exit_code=1)
+    assert "Error: There is no encoder 'ViT-L-14/opnai': did you mean" in result.stderr
+
+
+def test_the_encoder_can_be_named(trained):
+    data, _ = trained
+    result = run("encode", "--encoder", "embedded", data=data)
+    assert result.stdout.startswith("0 pictures encoded with embedded-")
 
 
 def test_a_setting_that_makes_no_sense_is_one_line(tmp_path, monkeypatch):

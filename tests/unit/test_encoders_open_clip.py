@@ -1,45 +1,24 @@
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import open_clip
 import pytest
 import torch
+from conftest import TINY_CLIP, write_tiny_clip
 from huggingface_hub import constants
 from PIL import Image
-from safetensors.torch import save_file
 
-from memeapp.encoders import OpenClipEncoder, hub, open_encoder
+from memeapp.encoders import OpenClipEncoder, check_encoder, hub, open_encoder
 from memeapp.errors import BadSetting, Mismatch, Unavailable
-
-TINY: dict[str, Any] = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16},
-    "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CLIP of a few thousand random weights in open_clip's own folder layout."""
-    path = tmp_path_factory.mktemp("tiny-clip")
-    return write_model(path, seed=0)
-
-
-def write_model(path: Path, seed: int) -> Path:
-    torch.manual_seed(seed)
-    model = open_clip.CLIP(**TINY)
-    save_file(model.state_dict(), path / "open_clip_model.safetensors")
-    config = {
-        "model_cfg": TINY,
-        "preprocess_cfg": {"mean": [0.5, 0.4, 0.3], "std": [0.3, 0.2, 0.1]},
-    }
-    (path / "open_clip_config.json").write_text(json.dumps(config))
-    return path
+    return write_tiny_clip(tmp_path_factory.mktemp("tiny-clip"), seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +93,9 @@ def test_nothing_to_encode_gives_empty_tables(encoder: OpenClipEncoder) -> None:
 def test_other_weights_in_the_folder_are_a_mismatch_that_names_both_hashes(
     tmp_path: Path,
 ) -> None:
-    spec = f"local-dir:{write_model(tmp_path, seed=1)}"
+    spec = f"local-dir:{write_tiny_clip(tmp_path, seed=1)}"
     old = OpenClipEncoder(spec).id
-    write_model(tmp_path, seed=2)
+    write_tiny_clip(tmp_path, seed=2)
     new = OpenClipEncoder(spec).id
     assert old != new
     with pytest.raises(Mismatch) as caught:
@@ -130,8 +109,42 @@ def test_a_folder_without_a_model_is_a_bad_setting(tmp_path: Path) -> None:
         open_encoder(f"local-dir:{tmp_path}")
 
 
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("zzz", "take `embedded`"),
+        ("", "take `embedded`"),
+        ("ViT-L-14/opnai", "did you mean ViT-L-14/openai"),
+        ("/models/clip", "did you mean local-dir:/models/clip"),
+        ("local-dir:/nowhere", "/nowhere is no open_clip model"),
+        ("local-dir:~nobody-of-that-name/clip", "cannot be read"),
+        (f"local-dir:/{'long' * 100}", "cannot be read"),
+        ("local-dir:/\0", "cannot be read"),
+    ],
+)
+def test_nonsense_and_paths_to_nothing_are_bad_settings_before_anything_is_loaded(
+    spec: str, words: str
+) -> None:
+    for look in (check_encoder, open_encoder):
+        with pytest.raises(BadSetting) as caught:
+            look(spec)
+        assert words in str(caught.value)
+
+
+def test_the_embedded_encoder_of_another_release_is_a_mismatch_that_names_both() -> None:
+    with pytest.raises(Mismatch, match=r"has the encoder embedded-\d+, not embedded-99"):
+        open_encoder("embedded-99")
+
+
+def test_an_encoder_that_can_be_had_passes_the_check(
+    folder: Path, encoder: OpenClipEncoder
+) -> None:
+    for spec in ("embedded", f"local-dir:{folder}", encoder.id):
+        check_encoder(spec)
+
+
 def test_a_folder_with_damaged_weights_is_unavailable(tmp_path: Path) -> None:
-    write_model(tmp_path, seed=0)
+    write_tiny_clip(tmp_path, seed=0)
     (tmp_path / "open_clip_model.safetensors").write_bytes(b"damaged")
     with pytest.raises(Unavailable, match="cannot load local-dir"):
         open_encoder(f"local-dir:{tmp_path}")
@@ -147,8 +160,9 @@ def test_an_unknown_architecture_names_what_can_be_taken() -> None:
         open_encoder("zzz")
 
 
+@pytest.mark.parametrize("look", [check_encoder, open_encoder])
 def test_weights_out_of_reach_are_unavailable_within_three_seconds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: Callable[[str], object]
 ) -> None:
     class Silent:
         def head(self, url: str, timeout: float) -> None:
@@ -158,7 +172,7 @@ def test_weights_out_of_reach_are_unavailable_within_three_seconds(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     began = time.perf_counter()
     with pytest.raises(Unavailable, match="ViT-L-14/openai are not on this machine"):
-        open_encoder("ViT-L-14/openai")
+        look("ViT-L-14/openai")
     assert time.perf_counter() - began < 10  # 2.5 s of waiting; the hub's client takes 46 s
 
 
@@ -173,12 +187,12 @@ def test_weights_in_the_cache_are_loaded_without_the_network(
 
     snapshot = tmp_path / "models--timm--vit_base_patch32_clip_224.openai" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
-    write_model(snapshot, seed=0)
+    write_tiny_clip(snapshot, seed=0)
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs" / "main").write_text("abc")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(hub, "get_session", Forbidden)
-    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-B-32", TINY)
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-B-32", TINY_CLIP)
     encoder = open_encoder("ViT-B-32/openai")
     assert encoder.id == "ViT-B-32/openai"
     assert encoder.encode_images([noise(40, 30)]).shape == (1, 16)

@@ -3,7 +3,7 @@ from conftest import FakeEncoder, FakeOcr
 
 from memeapp.errors import BadSetting, Unavailable
 from memeapp.service import engines as module
-from memeapp.service.engines import Engines
+from memeapp.service.engines import Engines, plain
 
 
 @pytest.fixture
@@ -59,3 +59,34 @@ def test_a_missing_ocr_engine_gives_way_to_rapidocr(opened):
 def test_a_wrong_setting_is_an_error_and_not_a_fall_back(opened):
     with pytest.raises(BadSetting):
         Engines("typo", "auto").encoder()
+
+
+def test_the_wanted_encoder_is_named_by_its_id_once_it_is_open(opened):
+    engines = Engines("embedded", "auto")
+    assert engines.wanted == "embedded"
+    engines.encoder()
+    assert engines.wanted == "fake-1"
+
+
+def test_a_missing_encoder_is_looked_for_again_only_when_asked(opened):
+    engines = Engines("clip", "easyocr")
+    engines.encoder()
+    engines.ocr()
+    engines.look_again()
+    assert len(engines.notices) == 1  # about the OCR engine
+    engines.encoder()
+    assert opened.count("clip") == 2
+    assert len(engines.notices) == 2
+
+
+@pytest.mark.parametrize(
+    ("id", "name"),
+    [
+        ("embedded-1", "embedded"),
+        ("embedded", "embedded"),
+        ("ViT-L-14/openai", "ViT-L-14/openai"),
+        ("local-dir:/a#b/clip#0123456789ab", "local-dir:/a#b/clip"),
+    ],
+)
+def test_people_name_an_encoder_without_number_and_hash(id, name):
+    assert plain(id) == name

@@ -1,9 +1,13 @@
 import subprocess
 import sys
+import time
 
 import pytest
+from conftest import write_tiny_clip
+from huggingface_hub import constants
 
-from memeapp.errors import Busy, NotFound, TooFewLabels, Unavailable
+from memeapp.encoders import hub
+from memeapp.errors import BadSetting, Busy, NotFound, TooFewLabels, Unavailable
 from memeapp.jobs import Jobs
 from memeapp.learn.metrics import measure
 from memeapp.service.training import Trained
@@ -30,7 +34,11 @@ class FakeTraining:
     def current(self):
         return ModelVersion(self.answering, "now", "fake-1", ("a", "b"), None, "best", {})
 
-    def train(self, report, *, seed):
+    def usual_encoder(self):
+        return "embedded"
+
+    def train(self, report, *, encoder, seed, recipe):
+        self.trained_on = encoder
         for done in (0.0, 0.4, 0.8):
             report("at work", done)
             self.in_between()
@@ -133,6 +141,51 @@ def test_too_few_labels_are_said_before_a_process_starts(jobs, store, training):
     training.enough = False
     with pytest.raises(TooFewLabels):
         jobs.start()
+    assert store.latest_job() is None
+
+
+def test_a_job_trains_on_the_encoder_it_was_queued_for(jobs, training, tmp_path):
+    folder = write_tiny_clip(tmp_path, seed=0)
+    job = jobs.queue(f" local-dir:{folder} ")
+    assert job.encoder == f"local-dir:{folder}"
+    assert jobs.run(job.id).encoder == training.trained_on == job.encoder
+
+
+@pytest.mark.parametrize("name", [None, "", "  "])
+def test_a_job_without_a_name_of_an_encoder_takes_the_usual_one(jobs, training, name):
+    job = jobs.queue(name)
+    assert job.encoder == "embedded"
+    jobs.run(job.id)
+    assert training.trained_on == "embedded"
+
+
+@pytest.mark.parametrize("name", ["ViT-L-14/opnai", "/models/clip", "local-dir:/nowhere"])
+def test_a_job_on_an_encoder_that_does_not_exist_fails_at_once_and_says_so(jobs, store, name):
+    job = jobs.start(name)
+    assert (job.state, job.encoder, job.pid) == (JobState.FAILED, name, None)
+    assert name.removeprefix("local-dir:") in job.message
+    assert store.latest_job() == job
+    assert jobs.queue().state is JobState.QUEUED
+
+
+def test_a_job_on_weights_out_of_reach_fails_within_three_seconds(jobs, tmp_path, monkeypatch):
+    class Silent:
+        def head(self, url, timeout):
+            time.sleep(60)
+
+    monkeypatch.setattr(hub, "get_session", Silent)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    began = time.perf_counter()
+    job = jobs.start("ViT-L-14/openai")
+    assert time.perf_counter() - began < 10  # 2.5 s of waiting
+    assert job.state is JobState.FAILED
+    assert "ViT-L-14/openai are not on this machine" in job.message
+
+
+@pytest.mark.parametrize("name", ["x" * 501, "two\nlines", "nul\0"])
+def test_what_cannot_be_a_name_is_refused_and_not_written_down(jobs, store, name):
+    with pytest.raises(BadSetting, match="cannot be the name of an encoder"):
+        jobs.start(name)
     assert store.latest_job() is None
 
 

@@ -8,23 +8,36 @@ from conftest import FakeEngines, draw_picture
 from memeapp.errors import BadText, Mismatch
 from memeapp.images import decode
 from memeapp.labels import MAMI
+from memeapp.learn.calibration import Band
+from memeapp.learn.recipe import BEST
 from memeapp.service.classify import RECENT_PICTURES, Classifier
-from memeapp.types import ModelVersion, TextSource
+from memeapp.types import AbstainBand, ModelVersion, TextSource
 
 
 class FakeCheckpoint:
     """Says the same of every meme; its thresholds make the first three labels positive."""
 
     labels = MAMI.names
+    recipe = BEST
     thresholds = np.array([0.5, 0.4, 0.2, 0.9, 0.5])
+    means = np.zeros(3), np.zeros(4)
+    answer = np.array([0.8, 0.4, 0.3, 0.3, 0.1])
+    in_band = np.zeros(5, dtype=bool)
+    bands = (Band(0.4, 0.6, 0.2, 0.1, 0.15),) * 5
 
     def predict(self, image, text):
-        assert image.shape == (1, 3)
-        assert text.shape == (1, 4)
-        return np.array([[0.8, 0.4, 0.3, 0.3, 0.1]])
+        assert image.shape[1:] == (3,)
+        assert text.shape[1:] == (4,)
+        return np.tile(self.answer, (len(image), 1))
 
     def decide(self, probabilities):
         return probabilities >= self.thresholds
+
+    def unsure(self, probabilities):
+        return np.tile(self.in_band, (len(probabilities), 1))
+
+    def unlike(self, image, text):
+        return np.zeros((len(image), 2), dtype=bool)
 
 
 class FakeRegistry:
@@ -36,12 +49,16 @@ class FakeRegistry:
         )
         self.now = replace(self.shipped_version, encoder=encoder)
         self.loads = 0
+        self.checkpoint = FakeCheckpoint()
 
     def current(self):
         return self.now
 
     def shipped(self):
         return self.shipped_version
+
+    def versions(self):
+        return [self.now]
 
     def stamp(self):
         return self.now.name
@@ -50,7 +67,7 @@ class FakeRegistry:
         self.loads += 1
         if name == "damaged":
             raise Mismatch("damaged cannot be loaded")
-        return FakeCheckpoint()
+        return self.checkpoint
 
 
 @pytest.fixture
@@ -80,6 +97,53 @@ def test_the_decisions_follow_the_models_own_thresholds(classifier, picture):
     assert [score.label for score in answer.scores] == list(MAMI.names)
     assert [score.positive for score in answer.scores] == [True, True, True, False, False]
     assert answer.score("shaming").probability == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("parent", "parent_in_band", "kind", "kind_in_band", "unsure"),
+    [
+        (0.8, False, 0.3, True, True),
+        (0.8, False, 0.3, False, False),
+        (0.55, True, 0.3, True, True),
+        (0.55, True, 0.7, False, True),
+        (0.45, True, 0.1, False, False),
+        (0.1, False, 0.3, True, False),
+        (0.1, False, 0.7, False, False),
+    ],
+)
+def test_a_kind_is_no_surer_than_its_parent_and_a_sure_no_where_that_is_one(
+    classifier, registry, picture, parent, parent_in_band, kind, kind_in_band, unsure
+):
+    registry.checkpoint.answer = np.array([parent, kind, 0, 0, 0])
+    registry.checkpoint.in_band = np.array([parent_in_band, kind_in_band, False, False, False])
+    registry.checkpoint.thresholds = np.array([0.5, 0.4, 0.5, 0.5, 0.5])
+    answer = classifier.classify(picture, "a text")
+    assert answer.score("misogynous").unsure is parent_in_band
+    assert answer.score("shaming").unsure is unsure
+
+
+def test_without_a_parent_label_to_go_first_a_kind_is_unsure_by_itself(
+    classifier, registry, picture
+):
+    registry.checkpoint.recipe = replace(BEST, parent_first=False)
+    registry.checkpoint.answer = np.array([0.1, 0.3, 0, 0, 0])
+    registry.checkpoint.in_band = np.array([False, True, False, False, False])
+    assert classifier.classify(picture, "a text").score("shaming").unsure
+
+
+def test_the_band_of_each_label_comes_along_where_it_was_measured(classifier, registry, picture):
+    answer = classifier.classify(picture, "a text")
+    assert {score.band for score in answer.scores} == {AbstainBand(0.4, 0.6, 0.2, 0.1, 0.15)}
+    unknown = Band(0.5, 0.5, 0.0, float("nan"), float("nan"))
+    registry.checkpoint.bands = (unknown,) * 5
+    assert {score.band for score in classifier.classify(picture, "a text").scores} == {None}
+
+
+def test_reasons_are_given_unless_they_are_not_wanted(classifier, picture):
+    given = classifier.classify(picture, "a text").reasons
+    assert [effect.label for effect in given.modality] == list(MAMI.names)
+    assert given.seconds > 0
+    assert classifier.classify(picture, "a text", reasons=False).reasons is None
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n"])

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
 import pytest
-from conftest import draw_picture
+from conftest import FakeEngines, draw_picture
 
-from memeapp.errors import Cancelled, Mismatch, NotFound, TooFewLabels
+from memeapp.errors import Cancelled, Mismatch, NotFound, TooFewLabels, Unavailable
 from memeapp.images import decode
 from memeapp.labels import MAMI, Label, LabelSchema
 from memeapp.learn.train import BEST
@@ -52,10 +52,15 @@ def silent(stage, done):
     pass
 
 
-def fill(store, labelled, unlabelled=5, holdout_share=0.25):
+def scores(metrics):
+    """What the decisions decide; the last digit of a probability depends on the memory's layout."""
+    return metrics.rows, metrics.task_a, metrics.task_b
+
+
+def fill(store, labelled, unlabelled=5, holdout_share=0.25, first=0):
     """Memes whose text decides: "kitchen" is a misogynous stereotype, "engine" is harmless."""
     annotator = store.import_annotator("corpus")
-    for number in range(labelled + unlabelled):
+    for number in range(first, first + labelled + unlabelled):
         positive = number % 2 == 0
         meme = store.add_meme(
             decode(draw_picture(number)),
@@ -64,7 +69,7 @@ def fill(store, labelled, unlabelled=5, holdout_share=0.25):
             origin="test",
             holdout_share=holdout_share,
         )
-        if number < labelled:
+        if number < first + labelled:
             store.add_vote(
                 meme.id,
                 annotator.id,
@@ -96,11 +101,82 @@ def test_the_second_version_is_compared_with_the_first_on_the_same_memes(store, 
     second = train(training, seed=1)
     assert second.version.parent == first.version.name
     assert first.before is None
-    assert second.before.to_dict() == first.metrics.to_dict()
+    assert scores(second.before) == scores(first.metrics)
     assert [version.name for version in training.versions()] == [
         second.version.name,
         first.version.name,
     ]
+
+
+def test_a_version_on_another_encoder_is_compared_on_the_same_memes(store, registry):
+    fill(store, labelled=80)
+    engines = FakeEngines("fake-1", "other-1")
+    training = make(store, registry, engines, MAMI)
+    first = train(training)
+    second = train(training, encoder="other-1")
+    assert [first.version.encoder, second.version.encoder] == ["fake-1", "other-1"]
+    assert engines.fakes["other-1"].pictures_seen == len(store.memes())
+    assert scores(second.before) == scores(first.metrics)
+    assert second.before.rows == second.metrics.rows
+    assert registry.current().encoder == "other-1"
+
+
+def test_a_version_that_cannot_be_measured_is_named_with_the_reason(store, registry):
+    fill(store, labelled=80)
+    engines = FakeEngines("fake-1", "other-1")
+    training = make(store, registry, engines, MAMI)
+    first = train(training).version.name
+    del engines.fakes["fake-1"]
+    second = train(training, encoder="other-1")
+    assert second.before is None
+    assert any(first in told and "fake-1 cannot be had" in told for told in second.notices)
+
+
+def test_an_encoder_that_cannot_be_had_is_an_error_and_no_other_takes_its_place(store, training):
+    fill(store, labelled=80)
+    with pytest.raises(Unavailable, match="clip-1 cannot be had"):
+        train(training, encoder="clip-1")
+    assert training.versions() == []
+
+
+def test_a_training_can_be_stopped_while_it_compares(store, training):
+    fill(store, labelled=80)
+    train(training)
+    fill(store, labelled=4, holdout_share=0.99, first=900)  # that the first one has not encoded
+
+    def stop(stage, done):
+        if stage.startswith("Comparing"):
+            raise Cancelled("stop")
+
+    engines = FakeEngines("other-1", "fake-1")
+    again = make(store, training._registry, engines, MAMI)
+    with pytest.raises(Cancelled):
+        train(again, stop, encoder="other-1")
+    assert len(training.versions()) == 1
+
+
+def test_the_usual_encoder_is_the_wanted_one_until_a_version_is_trained_on_it(store, registry):
+    fill(store, labelled=80)
+    engines = FakeEngines("fake-1", "other-1")
+    training = make(store, registry, engines, MAMI)
+    assert training.usual_encoder() == "fake-1"
+    first = train(training).version
+    train(training, encoder="other-1")
+    assert training.usual_encoder() == "other-1"  # chosen by an admin
+    engines.wanted = "clip-1"
+    assert training.usual_encoder() == "clip-1"  # chosen by whoever started the app
+    engines.wanted = "other-1"
+    training.promote(first.name)
+    assert training.usual_encoder() == "fake-1"
+
+
+def test_the_known_encoders_are_named_once_and_without_numbers(store, registry):
+    fill(store, labelled=0, unlabelled=1)
+    engines = FakeEngines("embedded-7", "local-dir:/clip#0123456789ab", "b/1")
+    training = make(store, registry, engines, MAMI)
+    for id in engines.fakes:
+        assert training.encode(silent, id) == (1, id)
+    assert training.known_encoders() == ["embedded", "b/1", "local-dir:/clip"]
 
 
 def test_held_out_memes_never_reach_the_training(store, training, monkeypatch):
@@ -142,7 +218,7 @@ def test_features_are_encoded_once(store, training, engines):
     assert engines.fake.pictures_seen == len(store.memes())
     train(training)
     assert engines.fake.pictures_seen == len(store.memes())
-    assert training.encode(silent) == 0
+    assert training.encode(silent) == (0, "fake-1")
 
 
 def test_too_few_labels_are_a_message_with_numbers(store, training):
@@ -217,5 +293,16 @@ def test_evaluating_needs_labelled_held_out_memes(store, training, evaluation):
 def test_evaluating_gives_what_the_training_measured(store, training, evaluation):
     fill(store, labelled=80)
     trained = train(training)
-    assert evaluation.held_out(silent).to_dict() == trained.metrics.to_dict()
+    assert scores(evaluation.held_out(silent)) == scores(trained.metrics)
     assert evaluation.held_out(silent, trained.version.name).rows == trained.metrics.rows
+
+
+def test_the_reliability_of_the_version_in_use_is_told_per_label(store, registry, training):
+    assert training.reliability() == {}  # No version yet.
+    fill(store, 60)
+    train(training)
+    told = training.reliability()
+    assert tuple(told) == MAMI.names
+    assert sum(memes for _, _, memes in told["misogynous"]) >= MINIMUM_ROWS
+    train(training)
+    assert training.reliability() is not told  # Another version answers now.

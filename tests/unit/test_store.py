@@ -312,6 +312,36 @@ def test_a_vote_comes_back_as_it_was_given(store: Store) -> None:
     assert store.vote_count_of(ada.id) == 1
 
 
+def test_the_votes_on_some_memes_come_without_those_on_others(store: Store) -> None:
+    ada = store.add_annotator("Ada").id
+    first, second, third = (vote(store, add(store, name).id, ada) for name in "abc")
+    assert store.votes_on([third.meme_id, first.meme_id, "nothing"]) == [first, third]
+    assert store.votes_on([]) == []
+    assert second in store.votes()
+
+
+def test_examples_are_voted_on_neither_held_out_nor_a_visitors_and_newest_first(
+    store: Store,
+) -> None:
+    ada = store.add_annotator("Ada").id
+    assert store.last_vote() == 0
+    old = add(store, "old", origin="import:a/1.jpg")
+    new = add(store, "new", origin="import:a/2.jpg")
+    held_out = add(store, "held out", origin="import:a/3.jpg", holdout_share=0.999)
+    assert held_out.held_out
+    visitors = add(store, "of a visitor")
+    add(store, "unlabelled", origin="import:a/4.jpg")
+    for meme in (old, visitors, held_out):
+        vote(store, meme.id, ada)
+    before = store.last_vote()
+    vote(store, new.id, ada)
+    assert store.last_vote() > before
+    assert store.examples(after_vote=0, limit=9) == [new, old]
+    assert store.examples(after_vote=0, limit=1) == [new]
+    assert store.examples(after_vote=before, limit=9) == [new]
+    assert store.examples(after_vote=store.last_vote(), limit=9) == []
+
+
 def test_the_same_key_five_times_is_one_vote(store: Store) -> None:
     meme, ada = add(store, "a"), store.add_annotator("Ada")
     votes = at_once(lambda _: vote(store, meme.id, ada.id, votes_per_meme=1), 5)

@@ -98,7 +98,8 @@ window.memeapp = {
         await window.memeapp.post("auth/leave", { role: "admin" });
         trigger("opened");
       } else if (button.dataset.event) {
-        trigger(button.dataset.event, { version: button.dataset.version });
+        const encoder = element.querySelector("#admin-encoder")?.value;
+        trigger(button.dataset.event, { version: button.dataset.version, encoder });
       }
     });
   },
