@@ -96,7 +96,7 @@ def test_the_page_has_every_row_in_every_table_and_names_data_and_machine(done):
     for method in METHODS:
         assert page.count(f"| {method.title} |") == (2 if method.key == OURS else 4)
     assert "120 labelled memes" in page and "60 labels (50 %)" in page
-    assert "Python" in page and "torch" in page and "`memeapp " in page
+    assert "Python" in page and "torch" in page and "`memeapp" in page
     assert all(line.isprintable() for line in page.splitlines())
     with (out / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
