@@ -278,5 +278,6 @@ def _draw(trials: Sequence[Trial], path: Path) -> None:
             ]
             y, low, high = np.array([[f.value, f.low, f.high] for f in figures]).T
             lines.append(Line(name, values, y, low, high, colour, marker))
-        panels.append(Panel(title, lines, x_title, [(x, f"{x:.0%}") for x in values], zero=True))
+        ticks = [(x, "" if 0 < x < 0.1 else f"{x:.0%}") for x in values]  # no room for a word
+        panels.append(Panel(title, lines, x_title, ticks, zero=True))
     draw(panels, path)
