@@ -17,6 +17,7 @@ from sklearn.svm import SVC
 
 from memeapp.bench.labelled import Labelled
 from memeapp.learn.calibration import Platt, expected_thresholds
+from memeapp.learn.checkpoint import decide
 from memeapp.learn.loops import deal_folds
 from memeapp.text import normalise
 
@@ -124,9 +125,7 @@ def answers(name: str, train: Labelled, test: Labelled, seed: int) -> Answers:
 def decided(out_of_fold: Array, asked: Array, truth: Array) -> Answers:
     """The probabilities of the test rows, with thresholds from those of the labelled ones."""
     thresholds = expected_thresholds(out_of_fold, truth, parent_first=True)
-    decisions = asked >= thresholds
-    decisions[:, 1:] &= decisions[:, :1]
-    return Answers(asked, decisions)
+    return Answers(asked, decide(asked, thresholds, parent_first=True))
 
 
 def _fitted(candidate: _Candidate, truth: Array, known: Rows, asked: Rows) -> Array:

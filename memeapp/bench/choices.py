@@ -48,7 +48,7 @@ def consistent(
 ) -> Answers:
     """Soft consistency: a kind's log-odds are refitted with ln p(A), A's with any kind's."""
     checkpoint = assemble(learned, train.features, recipe, encoder=train.encoder, seed=seed)
-    heads, truth = _usable(learned, learned.heads)
+    heads, truth, _ = learned.out_of_fold()
     known = checkpoint.pool(heads)
     asked = checkpoint.predict(test.features.image, test.features.text)
     before, after = np.zeros_like(known), np.zeros_like(asked)
@@ -105,15 +105,10 @@ def _with_baseline(
 ) -> Answers:
     checkpoint = assemble(learned, train.features, recipe, encoder=train.encoder, seed=seed)
     baseline = fit_baseline(name, train, test, seed)
-    heads, truth = _usable(learned, (*learned.heads, baseline.out_of_fold))
-    pool = Pool.fit(heads, truth, np.ones(len(truth)))
+    heads, truth, weights = learned.out_of_fold(baseline.out_of_fold)
+    pool = Pool.fit(heads, truth, weights)
     asked = checkpoint.heads(test.features.image, test.features.text)
     return decided(pool(heads), pool([*asked, baseline.asked]), truth)
-
-
-def _usable(learned: Learned, heads: tuple[Array, ...]) -> tuple[list[Array], Array]:
-    known = ~np.isnan(np.stack(heads)).any(axis=(0, 2))
-    return [logits[known] for logits in heads], learned.truth[known]
 
 
 def _relations(p: Array, column: int) -> Array:

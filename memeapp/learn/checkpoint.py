@@ -43,10 +43,10 @@ class Evidence:
     """Per label: (mean probability, share of yes, rows) in bins of equal count."""
 
 
-def decide(probabilities: Array, thresholds: Array, recipe: Recipe) -> NDArray[np.bool_]:
+def decide(probabilities: Array, thresholds: Array, *, parent_first: bool) -> NDArray[np.bool_]:
     """(N, C) probabilities to decisions; `parent_first` gates the kinds."""
     decisions: NDArray[np.bool_] = probabilities >= thresholds
-    if recipe.parent_first:
+    if parent_first:
         decisions[:, 1:] &= decisions[:, :1]
     return decisions
 
@@ -122,7 +122,9 @@ class Checkpoint:
 
     def decide(self, probabilities: ArrayLike) -> NDArray[np.bool_]:
         """(N, C) calibrated probabilities to decisions, at the thresholds; see `parent_first`."""
-        return decide(np.asarray(probabilities), self.thresholds, self.recipe)
+        return decide(
+            np.asarray(probabilities), self.thresholds, parent_first=self.recipe.parent_first
+        )
 
     def unsure(self, probabilities: ArrayLike) -> NDArray[np.bool_]:
         """(N, C): whether a calibrated probability lies in its label's abstain band."""

@@ -37,7 +37,7 @@ OnEpoch = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
+class LabelledRows:
     """The labelled rows as the heads see them."""
 
     sources: Sources
@@ -54,7 +54,7 @@ class Labelled:
         image: Tensor,
         text: Tensor,
         known: NDArray[np.integer],
-    ) -> Labelled:
+    ) -> LabelledRows:
         rows = torch.from_numpy(known).to(image.device)
         with torch.no_grad():
             sources = network.sources(image[rows], text[rows])
@@ -130,7 +130,9 @@ def _autoencoder_trainer(
     return _Trainer(autoencoder, schedule, rows, loss_of)
 
 
-def _classifier_trainer(head: RawNCook, recipe: Recipe, rows: Labelled, chosen: Tensor) -> _Trainer:
+def _classifier_trainer(
+    head: RawNCook, recipe: Recipe, rows: LabelledRows, chosen: Tensor
+) -> _Trainer:
     targets = rows.targets
     loss = bce if recipe.loss is None else DistributionBalancedLoss(recipe.loss, targets[chosen])
 
@@ -161,7 +163,7 @@ def fit_autoencoders(
             report(Progress("Relating pictures and texts", done, loss))
 
 
-def train_classifier(network: SemiMemes, rows: Labelled, report: OnEpoch) -> None:
+def train_classifier(network: SemiMemes, rows: LabelledRows, report: OnEpoch) -> None:
     """All epochs of the schedule on all labelled rows; the last one counts."""
     recipe = network.recipe
     everything = torch.arange(len(rows.targets), device=rows.targets.device)
@@ -173,8 +175,8 @@ def train_classifier(network: SemiMemes, rows: Labelled, report: OnEpoch) -> Non
 
 
 def cross_validate(
-    network: SemiMemes, rows: Labelled, seed: int, report: OnEpoch
-) -> tuple[int, Array]:
+    network: SemiMemes, rows: LabelledRows, seed: int, report: OnEpoch
+) -> tuple[int, float, Array]:
     """Make the network's classifier the average of one head a fold, each trained on the others.
 
     The folds train in step, so that one early stop serves all of them. An epoch is judged by the
@@ -182,7 +184,7 @@ def cross_validate(
     that the training loss gives the logits, or their overconfidence, do not matter.
 
     Returns:
-        The best number of epochs, with its (N, C) out-of-fold logits.
+        The best number of epochs, with its loss and its (N, C) out-of-fold logits.
     """
     recipe, targets, truth = network.recipe, rows.targets, rows.truth
     dealt = deal_folds(targets.cpu().numpy(), rows.groups, recipe.folds, seed)
@@ -192,7 +194,7 @@ def cross_validate(
         _classifier_trainer(head, recipe, rows, (fold != number).nonzero().flatten())
         for number, head in enumerate(heads)
     ]
-    best_loss, best = float("inf"), (0, np.zeros_like(truth))
+    best = 0, float("inf"), np.zeros_like(truth)
     for epoch in range(1, recipe.classifier.epochs + 1):
         logits = torch.zeros_like(targets)
         for number, (head, trainer) in enumerate(zip(heads, trainers, strict=True)):
@@ -203,8 +205,8 @@ def cross_validate(
                 logits[left_out] = head(tuple(source[left_out] for source in rows.sources))
         outcome = two_sided_logit(logits, recipe.lam).double().cpu().numpy()
         loss = Platt.fit(outcome, truth).loss(outcome, truth)
-        if loss < best_loss:
-            best_loss, best = loss, (epoch, outcome)
+        if loss < best[1]:
+            best = epoch, loss, outcome
             network.classifier.become_average(heads)
         done = 0.2 + 0.8 * (epoch / recipe.classifier.epochs)
         report(Progress("Cross-validating the classifier", done, loss))

@@ -15,7 +15,7 @@ from memeapp.learn.checkpoint import Checkpoint, Evidence, decide, kernel_views
 from memeapp.learn.data import FeatureSet, TooFewRows
 from memeapp.learn.kernel import KernelHead, fit_kernel
 from memeapp.learn.loops import (
-    Labelled,
+    LabelledRows,
     OnEpoch,
     Progress,
     cross_validate,
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 MINIMUM_ROWS = 30
-"""Labelled rows below which cross-validation has nothing to hold on to."""
+"""LabelledRows rows below which cross-validation has nothing to hold on to."""
 
 MIXTURES = ((0.0, 1.0), (0.25, 0.75), (0.5, 0.5), (0.75, 0.25), (1.0, 0.0))
 """Weights of image and text that the kernel head chooses from."""
@@ -123,6 +123,13 @@ class Learned:
     """(L,) their weights, of mean 1."""
     epochs: int
 
+    def out_of_fold(self, *more: Array) -> tuple[list[Array], Array, Array]:
+        """The heads' logits, then `more` of the kind, with targets and weights: of those rows
+        for which all of them have an answer."""
+        logits = (*self.heads, *more)
+        known = ~np.isnan(np.stack(logits)).any(axis=(0, 2))
+        return [each[known] for each in logits], self.truth[known], self.weights[known]
+
 
 def learn(
     features: FeatureSet,
@@ -144,7 +151,7 @@ def learn(
             fit_autoencoders(network, image, text, _cooked(features, recipe), report)
         torch.manual_seed(seed)  # The heads do not depend on where the autoencoders came from.
         known = np.flatnonzero(features.judged)
-        rows = Labelled.of(network, features, image, text, known)
+        rows = LabelledRows.of(network, features, image, text, known)
         heads, epochs, kernel = _fit_heads(network, rows, recipe, seed, report)
     return Learned(network.cpu().eval(), kernel, tuple(heads), rows.truth, rows.row_weights, epochs)
 
@@ -158,12 +165,11 @@ def assemble(
     thresholds = np.full(labels, 0.5)
     evidence = Evidence((), ())
     if recipe.folds:
-        usable = ~np.isnan(np.stack(learned.heads)).any(axis=(0, 2))
-        heads, truth = [logits[usable] for logits in learned.heads], learned.truth[usable]
-        pool = Pool.fit(heads, truth, learned.weights[usable])
+        heads, truth, weights = learned.out_of_fold()
+        pool = Pool.fit(heads, truth, weights)
         probabilities = pool(heads)
         thresholds = expected_thresholds(probabilities, truth, parent_first=recipe.parent_first)
-        decisions = decide(probabilities, thresholds, recipe)
+        decisions = decide(probabilities, thresholds, parent_first=recipe.parent_first)
         evidence = Evidence(
             abstain_bands(probabilities, decisions, thresholds, truth),
             reliability(probabilities, truth),
@@ -184,7 +190,7 @@ def assemble(
 
 
 def _fit_heads(
-    network: SemiMemes, rows: Labelled, recipe: Recipe, seed: int, report: OnEpoch
+    network: SemiMemes, rows: LabelledRows, recipe: Recipe, seed: int, report: OnEpoch
 ) -> tuple[list[Array], int, KernelHead | None]:
     """Train the recipe's heads side by side.
 
@@ -195,6 +201,7 @@ def _fit_heads(
     epochs, out_of_fold = recipe.classifier.epochs, np.zeros(rows.targets.shape)
     answers: dict[str, Array] = {}
     kernel: KernelHead | None = None
+    loss: float | None = None
     with ThreadPoolExecutor(1) as executor:
         fitting: Future[tuple[KernelHead, Array]] | None = None
         if KERNEL in recipe.heads:
@@ -210,12 +217,14 @@ def _fit_heads(
             )
         if RAW_N_COOK in recipe.heads:
             if recipe.folds:
-                epochs, out_of_fold = cross_validate(network, rows, seed, report)
+                epochs, loss, out_of_fold = cross_validate(network, rows, seed, report)
             else:
                 train_classifier(network, rows, report)
             answers[RAW_N_COOK] = out_of_fold
         if fitting is not None:
             kernel, answers[KERNEL] = fitting.result()
+    if recipe.folds:  # An early stop left the progress short of the end.
+        report(Progress("Combining the heads", 1.0, loss))
     return [answers[head] for head in recipe.heads], epochs, kernel
 
 
