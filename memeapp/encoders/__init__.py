@@ -14,9 +14,9 @@ def check_encoder(spec: str) -> None:
     """Say within 3 s if an encoder cannot be had here, without loading it.
 
     Raises:
-        BadSetting, Unavailable: as `open_encoder` does.
+        BadSetting, Unavailable, Mismatch: as `open_encoder` does.
     """
-    if spec not in ("embedded", EmbeddedEncoder.id):
+    if not _is_embedded(spec):
         check_open_clip(spec)
 
 
@@ -29,10 +29,14 @@ def open_encoder(spec: str) -> Encoder:
         Mismatch: if a `local-dir:` id names other weights than those in the folder, or the id is
             that of another release's embedded encoder.
     """
+    return EmbeddedEncoder() if _is_embedded(spec) else OpenClipEncoder(spec)
+
+
+def _is_embedded(spec: str) -> bool:
     if spec in ("embedded", EmbeddedEncoder.id):
-        return EmbeddedEncoder()
+        return True
     if spec.startswith("embedded-"):
         raise Mismatch(
             f"This release has the encoder {EmbeddedEncoder.id}, not {spec}; retrain on `embedded`."
         )
-    return OpenClipEncoder(spec)
+    return False

@@ -189,6 +189,12 @@ def between(report: Report, low: float, high: float) -> Report:
     return scaled
 
 
+def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, W) rows scaled to length 1; a row of zeros stays one."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)
+
+
 def _stack(rows: Sequence[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
     return (
         np.stack(rows).astype(np.float32, copy=False) if rows else np.empty((0, width), np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memeapp.encoders import Encoder
-from memeapp.service.features import soft_targets
+from memeapp.service.features import soft_targets, unit_rows
 from memeapp.store import Store
 from memeapp.types import Meme, Neighbour
 
@@ -112,11 +112,5 @@ class Neighbours:
 
 def _prepare(image: Floats, text: Floats) -> Floats:
     """(N, image width + text width) of length 1, or less where picture or text says nothing."""
-    both = np.concatenate([_unit(image), _unit(text)], axis=1)
+    both = np.concatenate([unit_rows(image), unit_rows(text)], axis=1)
     return np.asarray(both / np.sqrt(2), np.float32)
-
-
-def _unit(rows: Floats) -> Floats:
-    """Rows of length 1; a row of zeros stays one."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)

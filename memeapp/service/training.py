@@ -119,14 +119,18 @@ class Training:
 
         The one of the setting until a version is trained on it; then that of the current version.
         """
+        return self._usual(self.versions())
+
+    def _usual(self, versions: Sequence[ModelVersion]) -> str:
         wanted = self._engines.wanted
-        tried = {plain(version.encoder) for version in self.versions()}
+        tried = {plain(version.encoder) for version in versions}
         return plain(self.current().encoder if plain(wanted) in tried else wanted)
 
     def known_encoders(self) -> list[str]:
         """The usual encoder, then the others that the setting, a version or the store names."""
-        names = [self.usual_encoder(), EMBEDDED, self._engines.wanted]
-        names += [version.encoder for version in self.versions()]
+        versions = self.versions()
+        names = [self._usual(versions), EMBEDDED, self._engines.wanted]
+        names += [version.encoder for version in versions]
         return list(dict.fromkeys(plain(name) for name in [*names, *self._store.encoders()]))
 
     def encode(self, report: Report, encoder: str | None = None) -> tuple[int, str]:

@@ -9,6 +9,7 @@ from memeapp.encoders import Encoder
 from memeapp.labels import MAMI, Label, LabelSchema
 from memeapp.registry import Registry
 from memeapp.service.engines import Engines
+from memeapp.service.features import unit_rows
 from memeapp.types import LabelScore, ModelVersion
 
 NAME = "CLIP zero-shot"
@@ -70,10 +71,10 @@ class ZeroShot:
         self._scale = encoder.logit_scale
         pairs = [prompts_for(label) for label in schema.labels]
         prompts = encoder.encode_texts([prompt for two in pairs for pair in two for prompt in pair])
-        prompts = _unit(prompts).reshape(-1, 2, encoder.text_width)
+        prompts = unit_rows(prompts).reshape(-1, 2, encoder.text_width)
         self._directions = prompts[:, 0] - prompts[:, 1]  # (P, W)
         self._label_of = np.repeat(np.arange(len(pairs)), [len(two) for two in pairs])
-        self._no_text = _unit(encoder.encode_texts([""]))
+        self._no_text = unit_rows(encoder.encode_texts([""]))
 
     @property
     def version(self) -> ModelVersion:
@@ -84,7 +85,7 @@ class ZeroShot:
         self, image: NDArray[np.float32], text: NDArray[np.float32]
     ) -> NDArray[np.floating]:
         """(N, C) probabilities, not calibrated, of (N, W) picture and (N, W) text features."""
-        image, text = _unit(image), _unit(text)
+        image, text = unit_rows(image), unit_rows(text)
         has_text = ~np.isclose(text, self._no_text, atol=1e-4).all(axis=1, keepdims=True)
         meme = np.where(has_text, (image + text) / 2, image)
         margins = self._scale * meme.astype(np.float64) @ self._directions.T.astype(np.float64)
@@ -118,9 +119,3 @@ def is_tried(encoder: Encoder, registry: Registry, schema: LabelSchema) -> bool:
     """Whether a version is trained on this encoder and these labels."""
     sought = (encoder.id, schema.names)
     return any((version.encoder, version.labels) == sought for version in registry.versions())
-
-
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The rows at length 1; a row of zeros stays one."""
-    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12)
-    return unit

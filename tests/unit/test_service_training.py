@@ -52,11 +52,6 @@ def silent(stage, done):
     pass
 
 
-def scores(metrics):
-    """What the decisions decide; the last digit of a probability depends on the memory's layout."""
-    return metrics.rows, metrics.task_a, metrics.task_b
-
-
 def fill(store, labelled, unlabelled=5, holdout_share=0.25, first=0):
     """Memes whose text decides: "kitchen" is a misogynous stereotype, "engine" is harmless."""
     annotator = store.import_annotator("corpus")
@@ -101,7 +96,7 @@ def test_the_second_version_is_compared_with_the_first_on_the_same_memes(store, 
     second = train(training, seed=1)
     assert second.version.parent == first.version.name
     assert first.before is None
-    assert scores(second.before) == scores(first.metrics)
+    assert second.before.to_dict() == first.metrics.to_dict()
     assert [version.name for version in training.versions()] == [
         second.version.name,
         first.version.name,
@@ -116,7 +111,7 @@ def test_a_version_on_another_encoder_is_compared_on_the_same_memes(store, regis
     second = train(training, encoder="other-1")
     assert [first.version.encoder, second.version.encoder] == ["fake-1", "other-1"]
     assert engines.fakes["other-1"].pictures_seen == len(store.memes())
-    assert scores(second.before) == scores(first.metrics)
+    assert second.before.to_dict() == first.metrics.to_dict()
     assert second.before.rows == second.metrics.rows
     assert registry.current().encoder == "other-1"
 
@@ -293,7 +288,7 @@ def test_evaluating_needs_labelled_held_out_memes(store, training, evaluation):
 def test_evaluating_gives_what_the_training_measured(store, training, evaluation):
     fill(store, labelled=80)
     trained = train(training)
-    assert scores(evaluation.held_out(silent)) == scores(trained.metrics)
+    assert evaluation.held_out(silent).to_dict() == trained.metrics.to_dict()
     assert evaluation.held_out(silent, trained.version.name).rows == trained.metrics.rows
 
 
