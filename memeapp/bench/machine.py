@@ -40,8 +40,12 @@ def machine() -> str:
 
 
 def heading() -> str:
-    """The lines that every page of results opens with: how, when and on what it was made."""
-    command = shlex.join(["memeapp", *sys.argv[1:]])
+    """The lines that every page of results opens with: how, when and on what it was made.
+
+    Of a folder the name is told; where it lies on this machine is nobody's business.
+    """
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    command = shlex.join(["memeapp", *words])
     return f"`{command}`, {datetime.now(UTC):%Y-%m-%d}, on {machine()}."
 
 

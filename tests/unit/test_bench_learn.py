@@ -78,7 +78,9 @@ def bench(out, *, methods=SMALL, counts=(60, 90), **changes):
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     out = tmp_path_factory.mktemp("bench")
-    return out, bench(out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["memeapp", "bench", "learn", "--test", "/some/where/memes"])
+        return out, bench(out)
 
 
 def test_every_method_is_measured_on_every_subset(done):
@@ -96,7 +98,8 @@ def test_the_page_has_every_row_in_every_table_and_names_data_and_machine(done):
     for method in METHODS:
         assert page.count(f"| {method.title} |") == (2 if method.key == OURS else 4)
     assert "120 labelled memes" in page and "60 labels (50 %)" in page
-    assert "Python" in page and "torch" in page and "`memeapp" in page
+    assert "Python" in page and "torch" in page and "`memeapp " in page
+    assert "`memeapp bench learn --test memes`" in page and "/some/where" not in page
     assert all(line.isprintable() for line in page.splitlines())
     with (out / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
