@@ -235,6 +235,9 @@ def export(settings: Settings, folder: Path) -> None:
     click.echo(f"{written} memes in {folder}.")
 
 
+OUT = click.Path(file_okay=False, path_type=Path)
+
+
 @main.group()
 def bench() -> None:
     """Benchmarks; each prints a table in Markdown."""
@@ -260,6 +263,30 @@ def bench_ocr(settings: Settings, folder: Path, rows: int | None) -> None:
     click.echo(result.to_markdown())
 
 
+@bench.command(name="classify")
+@click.argument("folder", type=FOLDER)
+@click.option("--rows", type=int, default=200, show_default=True, help="The first so many memes.")
+@click.option("--out", type=OUT, required=True, help="Folder of the page.")
+@click.pass_obj
+def bench_classify_(settings: Settings, folder: Path, rows: int, out: Path) -> None:
+    """Seconds of one classification, its reasons and its reading, on FOLDER (MAMI's layout)."""
+    from memeapp.bench.classify import bench_classify  # noqa: PLC0415
+    from memeapp.corpus import read_corpus  # noqa: PLC0415
+
+    app = _build(settings)
+    with _bar("Classifying") as report:
+        bench_classify(
+            [(row.file, row.text) for row in read_corpus(folder, ()) if row.text][:rows],
+            out,
+            open_classifier=lambda: _build(settings).classifier,
+            encoder=app.engines.encoder(),
+            ocr=app.engines.ocr(),
+            labelled=app.store.counts(()).labelled,
+            report=report,
+        )
+    click.echo((out / "classify.md").read_text(encoding="utf-8"))
+
+
 def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> list[float]:
     """A list like "5,10,30"; empty for none."""
     try:
@@ -268,7 +295,6 @@ def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> l
         raise click.BadParameter(f"{text!r} is no list of numbers like 5,10,30.") from error
 
 
-OUT = click.Path(file_okay=False, path_type=Path)
 WORKERS = click.option(
     "--workers", type=click.IntRange(0), default=2, show_default=True, help="Processes at a time."
 )
