@@ -18,6 +18,7 @@ from memeapp.bench.lab import World
 from memeapp.bench.machine import heading, in_fresh_processes, measured
 from memeapp.bench.results import in_words, paired
 from memeapp.learn.data import FeatureSet
+from memeapp.learn.linear import Linear
 from memeapp.learn.losses import DistributionBalancedLoss, two_sided_logit
 from memeapp.learn.metrics import resampled
 from memeapp.learn.nets import SemiMemes
@@ -88,7 +89,7 @@ def plain_loop(features: FeatureSet, recipe: Recipe, seed: int) -> SemiMemes:
     after the other, the cooked features computed for every batch."""
     torch.manual_seed(seed)
     widths = features.image.shape[1], features.text.shape[1]
-    network = SemiMemes(*widths, len(features.labels), recipe)
+    network = _in_plain_layers(SemiMemes(*widths, len(features.labels), recipe))
     image, text, targets = map(
         torch.from_numpy, (features.image, features.text, features.targets.copy())
     )
@@ -116,6 +117,17 @@ def plain_loop(features: FeatureSet, recipe: Recipe, seed: int) -> SemiMemes:
     triples = TensorDataset(image[known], text[known], targets[known])
     _loop(network.classifier, triples, recipe.classifier, classification)
     return network.eval()
+
+
+def _in_plain_layers(network: SemiMemes) -> SemiMemes:
+    """The same network with PyTorch's own linear layers in place of ours."""
+    for module in list(network.modules()):
+        for name, layer in list(module.named_children()):
+            if isinstance(layer, Linear):
+                plain = nn.Linear(layer.in_features, layer.out_features)
+                plain.load_state_dict(layer.state_dict())
+                setattr(module, name, plain)
+    return network
 
 
 def _loop(

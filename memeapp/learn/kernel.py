@@ -18,8 +18,8 @@ Views = Sequence[Floats]
 
 LANDMARKS = 4096
 """Rows that the kernel is spanned by; up to here it is exact, beyond it is Nyström's."""
-ELEMENTS = 200_000_000
-"""Rows x landmarks at most: 0.8 GB."""
+ELEMENTS = 80_000_000
+"""Rows x landmarks at most: 0.3 GB. From 20,000 rows on there are fewer landmarks."""
 TRIED = 1000
 """Rows on which the kernel's shape is chosen: its cost grows with their third power."""
 BLOCK = 4096
@@ -168,10 +168,10 @@ def _solve(
         labels = np.flatnonzero(pattern.reshape(-1) == number)
         w = weight[:, labels[0]]
         y = np.where(judged[:, labels], targets[:, labels] - mean[labels], 0.0)
-        gram = (rows * w[:, None].astype(np.float32)).T @ rows
+        gram = _gram(rows, w.astype(np.float32))
         right = (rows.T @ (w[:, None] * y).astype(np.float32)).astype(np.float64)
         for (coefficients, left_out), ridge in zip(solutions, ridges, strict=True):
-            system = gram.astype(np.float64)
+            system = gram.copy()
             system[np.diag_indices_from(system)] += ridge
             root = cholesky(system, lower=True, overwrite_a=True, check_finite=False)
             solved = cho_solve((root, True), right, check_finite=False)
@@ -179,6 +179,15 @@ def _solve(
             answers = rows @ solved.astype(np.float32)
             left_out[:, labels] = _leave_out(rows, root, w, y, answers.astype(np.float64), alike)
     return [(c, answers / _spread(mean), mean) for c, answers in solutions]
+
+
+def _gram(rows: Floats, weight: Floats) -> Array:
+    """rowsᵀ · diag(weight) · rows, block by block: a weighted copy of all rows is never there."""
+    gram = np.zeros((rows.shape[1],) * 2)
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        gram += (block * weight[start : start + BLOCK, None]).T @ block
+    return gram
 
 
 def _leave_out(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from memeapp.learn.linear import Linear
 from memeapp.learn.recipe import Recipe
 
 
@@ -19,9 +20,9 @@ class CromAE(nn.Module):
 
     def __init__(self, width_in: int, width_out: int, hidden: int = 768) -> None:
         super().__init__()
-        self.encoder = nn.Linear(width_in, hidden)
+        self.encoder = Linear(width_in, hidden)
         self.activation = nn.PReLU(hidden)
-        self.decoder = nn.Linear(hidden, width_out)
+        self.decoder = Linear(hidden, width_out)
 
     def cook(self, features: Tensor, activated: bool) -> Tensor:
         """(N, width_in) to (N, hidden), before (as in the paper) or after the PReLU."""
@@ -51,10 +52,9 @@ class RawNCook(nn.Module):
         super().__init__()
         self.interaction = interaction
         self.branches = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, branch), nn.ReLU(), nn.Dropout(dropout))
-            for width in widths
+            nn.Sequential(Linear(width, branch), nn.ReLU(), nn.Dropout(dropout)) for width in widths
         )
-        self.output = nn.Linear(branch * (len(widths) + interaction), labels)
+        self.output = Linear(branch * (len(widths) + interaction), labels)
 
     def become_average(self, heads: Sequence[RawNCook]) -> None:
         """Answer with the mean of the logits of some heads, each 1 / len(heads) as wide as this.
