@@ -24,7 +24,7 @@ from memeapp.settings import Settings
 from memeapp.types import ModelVersion
 from memeapp.wiring import build
 
-NAME = "shipped-2"
+NAME = "shipped-3"
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 CARD = """\
@@ -114,7 +114,7 @@ def write_card(version: ModelVersion, checkpoint: Checkpoint, given: Metrics, re
 @click.option("--models", type=click.Path(path_type=Path), default=Path("models"))
 @click.option("--data", type=click.Path(path_type=Path), default=Path("build/shipped"))
 def main(train: Path, validation: Path, models: Path, data: Path) -> None:
-    """Train on TRAIN, measure on VALIDATION, write models/shipped-2."""
+    """Train on TRAIN, measure on VALIDATION, write models/shipped-3."""
     app = build(Settings(data=data, models=data / "none", holdout_share=0.0))
 
     def report(stage: str, done: float) -> None:

@@ -146,10 +146,17 @@ def _classifier_trainer(
 def fit_autoencoders(
     network: SemiMemes, image: Tensor, text: Tensor, rows: NDArray[np.int64], report: OnEpoch
 ) -> None:
-    """Train both CROM-AE, side by side, on these rows of the features."""
+    """Train both CROM-AE, side by side, on these rows of the features.
+
+    A feature of a row of length 1 is so small that Adam would need many more epochs: they learn
+    from rows in which it is 1 on average, and their weights are brought back to rows of length 1.
+    """
     schedule = network.recipe.autoencoder
+    sizes = [
+        source.shape[1] ** 0.5 if network.recipe.normalise else 1.0 for source in (image, text)
+    ]
     with torch.no_grad():
-        image, text = network.prepare(image), network.prepare(text)
+        image, text = network.prepare(image) * sizes[0], network.prepare(text) * sizes[1]
     chosen = torch.from_numpy(rows).to(image.device)
     trainers = (
         _autoencoder_trainer(network.image_to_text, schedule, image, text, chosen),
@@ -161,6 +168,8 @@ def fit_autoencoders(
             loss = sum(executor.map(_Trainer.epoch, trainers))
             done = 0.2 * epoch / schedule.epochs
             report(Progress("Relating pictures and texts", done, loss))
+    network.image_to_text.rescale(*sizes)
+    network.text_to_image.rescale(*sizes[::-1])
 
 
 def train_classifier(network: SemiMemes, rows: LabelledRows, report: OnEpoch) -> None:

@@ -34,6 +34,14 @@ class CromAE(nn.Module):
         reconstruction: Tensor = self.decoder(self.cook(features, activated=True))
         return reconstruction
 
+    def rescale(self, given: float, wanted: float) -> None:
+        """Take features that are smaller by the factor `given` for the same hidden values, and give
+        reconstructions that are smaller by the factor `wanted`."""
+        with torch.no_grad():
+            self.encoder.weight *= given
+            self.decoder.weight /= wanted
+            self.decoder.bias /= wanted
+
 
 class RawNCook(nn.Module):
     """Fusion classifier: one branch a source (raw and cooked, image and text), then one layer.

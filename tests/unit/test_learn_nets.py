@@ -113,3 +113,13 @@ def test_a_recipe_with_folds_has_a_head_as_wide_as_all_of_theirs() -> None:
     assert network.classifier.branches[0][0].out_features == 12
     assert network.head().branches[0][0].out_features == 3
     assert SemiMemes(3, 9, 5, replace(BEST, folds=0, branch=3)).classifier.output.in_features == 12
+
+
+def test_a_rescaled_autoencoder_does_the_same_to_smaller_features():
+    torch.manual_seed(0)
+    autoencoder = CromAE(6, 9, hidden=5)
+    x = torch.randn(4, 6)
+    hidden, answer = autoencoder.cook(x, activated=True), autoencoder(x)
+    autoencoder.rescale(given=2.0, wanted=3.0)
+    assert torch.allclose(autoencoder.cook(x / 2, activated=True), hidden, atol=1e-6)
+    assert torch.allclose(autoencoder(x / 2), answer / 3, atol=1e-6)
