@@ -38,9 +38,9 @@ class CromAE(nn.Module):
         """Take features that are smaller by the factor `given` for the same hidden values, and give
         reconstructions that are smaller by the factor `wanted`."""
         with torch.no_grad():
-            self.encoder.weight *= given
-            self.decoder.weight /= wanted
-            self.decoder.bias /= wanted
+            self.encoder.weight.mul_(given)
+            self.decoder.weight.div_(wanted)
+            self.decoder.bias.div_(wanted)
 
 
 class RawNCook(nn.Module):
