@@ -59,5 +59,9 @@ class Unavailable(MemeAppError):
     """Weights or a package that this machine cannot provide."""
 
 
+class NotSaved(MemeAppError):
+    """The database could not be written: what was sent is not saved, all that was before is."""
+
+
 class Cancelled(MemeAppError):
     """Somebody asked the job to stop."""

@@ -93,36 +93,6 @@ class Meme:
 
 
 @dataclass(frozen=True, slots=True)
-class Annotator:
-    """Somebody who votes. `kind` is "person" or, for labels that came with a data set, "import"."""
-
-    id: str
-    name: str
-    kind: str
-    created_at: str
-
-
-@dataclass(frozen=True, slots=True)
-class Vote:
-    """One annotator's judgement of one meme. Append-only: a vote is never changed or removed.
-
-    `labels` maps each judged label to True or False; a label that is absent was not judged.
-    `key` is chosen by the sender; the same key twice is the same vote.
-    """
-
-    id: int
-    meme_id: str
-    annotator_id: str
-    labels: Mapping[str, bool]
-    seconds: float
-    """From the moment the meme was shown to the moment it was submitted."""
-    revealed: bool
-    """Whether the annotator uncovered the blurred picture."""
-    key: str
-    created_at: str
-
-
-@dataclass(frozen=True, slots=True)
 class AbstainBand:
     """Where the model is unsure of a label: probabilities from `low` up to below `high`.
 

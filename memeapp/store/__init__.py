@@ -14,5 +14,5 @@ class Store(Memes, Features, Votes, Jobs):
     """The database and the pictures of one data folder.
 
     Safe to share between threads, and to open in several processes at once. Every write is on the
-    disk when its method returns.
+    disk when its method returns; `NotSaved` says that it is not, for want of a disk that takes it.
     """

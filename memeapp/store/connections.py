@@ -6,17 +6,26 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlite_utils import Database
 
-from memeapp.errors import BadSetting
+from memeapp.errors import BadSetting, NotSaved
 from memeapp.migrations import immediate, migrate
 
 BUSY_SECONDS = 30.0
+CACHE_KIB = 32_768
+"""Of the database in memory, at most, for each thread."""
+_OF_THE_DISK = (
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CORRUPT,
+)
 
 
 def now() -> str:
@@ -58,10 +67,47 @@ class Connections:
 
     @contextmanager
     def _writing(self) -> Iterator[Database]:
-        """This thread's connection with the write lock held; committed durably at the end."""
-        db = self._db
-        with immediate(db):
-            yield db
+        """This thread's connection with the write lock held; committed durably at the end.
+
+        Raises:
+            NotSaved: if others hold the lock for too long, or the disk is full or broken.
+        """
+        try:
+            db = self._db
+            with immediate(db):
+                yield db
+        except sqlite3.DatabaseError as error:
+            if problem := self._problem(error):
+                raise NotSaved(problem) from error
+            raise
+
+    def _problem(self, error: sqlite3.DatabaseError) -> str:
+        """What is wrong with the disk, and what to do; empty if the fault is the program's."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # absent: not of SQLite itself
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return (
+                f"The database was busy for {BUSY_SECONDS:g} seconds; this was not saved. Send it "
+                "again."
+            )
+        if code == sqlite3.SQLITE_FULL:
+            return (
+                f"The disk is full: this was not saved, what was saved before is safe. Free space "
+                f"in {self.folder}, and send it again."
+            )
+        if code in _OF_THE_DISK:
+            return (
+                f"The database in {self.folder} cannot be written ({error}): this was not saved, "
+                "what was saved before is safe. See to the disk, and send it again."
+            )
+        return ""
+
+    def _insert(self, table: str, values: Mapping[str, object]) -> int:
+        """Add a row; gives its number. Table and columns are this program's, never a sender's."""
+        columns, marks = ", ".join(values), ", ".join("?" * len(values))
+        cursor = self._db.execute(
+            f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(values.values())
+        )
+        return int(cursor.lastrowid or 0)
 
     def close(self) -> None:
         """Close the connections of all threads; the next use opens a new one."""
@@ -80,6 +126,7 @@ def _connect(path: Path) -> Database:
     _enable_wal(db)
     db.execute("PRAGMA synchronous=FULL")
     db.execute("PRAGMA foreign_keys=ON")
+    db.execute(f"PRAGMA cache_size={-CACHE_KIB}")
     return db
 
 

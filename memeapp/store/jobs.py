@@ -24,10 +24,11 @@ class Jobs(Connections):
         """
         time = now()
         try:
-            cursor = self._db.execute(
-                "INSERT INTO jobs (state, encoder, created_at, updated_at) VALUES (?, ?, ?, ?)",
-                [JobState.QUEUED, encoder, time, time],
-            )
+            with self._writing() as db:
+                cursor = db.execute(
+                    "INSERT INTO jobs (state, encoder, created_at, updated_at) VALUES (?, ?, ?, ?)",
+                    [JobState.QUEUED, encoder, time, time],
+                )
         except sqlite3.IntegrityError as error:
             raise Busy("A training job is at work; wait until it has ended.") from error
         return self.job(int(cursor.lastrowid or 0))
@@ -58,11 +59,12 @@ class Jobs(Connections):
         }
         changes = {name: value for name, value in news.items() if value is not None}
         changes["updated_at"] = now()
-        self._db.execute(
-            f"UPDATE jobs SET {', '.join(f'{name} = :{name}' for name in changes)}"
-            " WHERE id = :id AND state IN ('queued', 'running')",
-            {**changes, "id": id},
-        )
+        with self._writing() as db:
+            db.execute(
+                f"UPDATE jobs SET {', '.join(f'{name} = :{name}' for name in changes)}"
+                " WHERE id = :id AND state IN ('queued', 'running')",
+                {**changes, "id": id},
+            )
         return self.job(id)
 
     def job(self, id: int) -> TrainingJob:
@@ -87,7 +89,8 @@ class Jobs(Connections):
 
     def request_cancel(self, id: int) -> None:
         """Ask a job to stop; it sees that at its next step."""
-        self._db.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ?", [id])
+        with self._writing() as db:
+            db.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ?", [id])
 
     def cancel_requested(self, id: int) -> bool:
         row = self._db.execute("SELECT cancel_requested FROM jobs WHERE id = ?", [id]).fetchone()

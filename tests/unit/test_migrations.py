@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database, Migrations
 
-from memeapp.errors import Mismatch
+from memeapp.errors import BadInput, Mismatch
+from memeapp.judging import Judgement, Suggestions, VoteKind
 from memeapp.migrations import MIGRATIONS, migrate
 from memeapp.store import Store
 
@@ -73,3 +74,104 @@ def test_processes_that_start_at_once_in_an_empty_folder_all_get_a_database(
         process.stdin.close()
     assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
     assert Store(folder).counts([]).annotators == 4
+
+
+MEMES = ["a" * 64, "b" * 64, "c" * 64]
+PEOPLE = ["cookie-of-ada", "cookie-of-bob"]
+VOTES = [  # meme, annotator, labels, seconds, revealed, key
+    (MEMES[0], PEOPLE[0], '{"misogynous": true, "shaming": false}', 1.5, 1, "k1"),
+    (MEMES[0], PEOPLE[1], '{"misogynous": false}', 2.25, 0, "k1"),
+    (MEMES[1], PEOPLE[0], '{"misogynous": false}', 0.5, 0, "k2"),
+    (MEMES[0], "mami", '{"misogynous": true}', 0.0, 0, "k1"),
+    (MEMES[2], "mami", '{"misogynous": true, "violence": true}', 0.0, 0, "k2"),
+]
+
+
+def before_sessions(folder: Path, people: list[str]) -> None:
+    """A database as the release before sessions left it."""
+    folder.mkdir()
+    with Database(folder / "memeapp.db", execute_plugins=False) as db:
+        MIGRATIONS.apply(db, stop_before="0003_sessions")
+        db.execute("PRAGMA foreign_keys=ON")
+        for number, meme in enumerate(MEMES):
+            db.execute(
+                "INSERT INTO memes (id, width, height, phash, family, held_out, text, text_source,"
+                " origin, created_at) VALUES (?, 4, 3, ?, ?, 0, '', 'none', 'import:a', '2026')",
+                [meme, meme[:16], MEMES[min(number, 1)]],
+            )
+        for id, kind in [*((id, "person") for id in people), ("mami", "import")]:
+            db.execute(
+                "INSERT INTO annotators VALUES (?, ?, ?, ?, '2026-05-01')", [id, id, id, kind]
+            )
+        for vote in VOTES:
+            if vote[1] in [*people, "mami"]:
+                db.execute(
+                    "INSERT INTO votes (meme_id, annotator_id, labels, seconds, revealed, key,"
+                    " created_at) VALUES (?, ?, ?, ?, ?, ?, '2026-05-02')",
+                    list(vote),
+                )
+        db.execute("INSERT INTO jobs (state, created_at, updated_at) VALUES ('failed', '', '')")
+        db.commit()
+
+
+def test_sessions_come_to_a_database_with_votes_and_nothing_is_lost(tmp_path: Path) -> None:
+    before_sessions(tmp_path / "data", PEOPLE)
+    store = Store(tmp_path / "data")
+    db = store._db
+    assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert [
+        (*row, "2026-05-02")
+        for row in db.execute(
+            "SELECT meme_id, annotator_id, labels, seconds, revealed, key FROM votes ORDER BY id"
+        )
+    ] == [(*vote, "2026-05-02") for vote in VOTES]
+    assert [vote.id for vote in store.all_votes()] == [1, 2, 3, 4, 5]
+    assert store.standing_votes() == store.standing_votes(blind=True) == store.all_votes()
+    assert {vote.kind for vote in store.all_votes()} == {VoteKind.VOTE}
+    assert [meme.id for meme in store.memes(labelled=True)] == MEMES
+    counts = dict(db.execute("SELECT id, vote_count FROM memes").fetchall())
+    assert counts == {MEMES[0]: 3, MEMES[1]: 1, MEMES[2]: 1}
+    job = store.latest_job()
+    assert job is not None and job.id == 1
+    left = "SELECT count(*) FROM sqlite_master WHERE name LIKE 'old_%'"
+    assert db.execute(left).fetchone() == (0,)
+    store.close()
+
+
+def test_who_joined_before_there_were_sessions_goes_on_in_one_of_all_memes(tmp_path: Path) -> None:
+    before_sessions(tmp_path / "data", PEOPLE)
+    store = Store(tmp_path / "data")
+    (session,) = store.sessions()
+    assert sorted(store.session_meme_ids(session.id)) == MEMES
+    assert session.plan.votes_per_meme == 3
+    assert session.plan.suggestions is Suggestions.NONE
+    for id in PEOPLE:
+        assert store.annotator(id).session_id == session.id
+    assert store.annotator("mami").session_id is None
+    assert store.named_annotator("MAMI", "import").id == "mami"
+    with pytest.raises(BadInput, match="taken"):
+        store.add_annotator("Cookie-of-Ada", session_id=session.id)
+    places = "SELECT meme_id, votes, wanted, done FROM session_memes ORDER BY meme_id"
+    assert store._db.execute(places).fetchall() == [
+        (MEMES[0], 2, 3, 0),  # an import holds no place
+        (MEMES[1], 1, 3, 0),
+        (MEMES[2], 0, 3, 0),
+    ]
+    assert store.vote_count_of(PEOPLE[0]) == 2
+    assert store.record(PEOPLE[0], MEMES[0], Judgement({"misogynous": True}), key="k1").id == 1
+    cards = store.next_cards(PEOPLE[0], "tab")  # what she has not judged
+    assert [card.meme.id for card in cards] == [MEMES[2]]
+    new = store.record(PEOPLE[0], MEMES[2], Judgement({"misogynous": True}), key="new")
+    assert new.session_id == session.id
+    edited = store.record(PEOPLE[0], MEMES[1], Judgement({"misogynous": True}), key="e", replaces=3)
+    assert edited.replaces == 3
+    store.close()
+
+
+def test_without_people_there_is_no_session_to_begin_with(tmp_path: Path) -> None:
+    before_sessions(tmp_path / "data", [])
+    store = Store(tmp_path / "data")
+    assert store.sessions() == []
+    assert [vote.annotator_id for vote in store.standing_votes()] == ["mami", "mami"]
+    store.close()

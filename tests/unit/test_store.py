@@ -1,49 +1,21 @@
-"""The store keeps its promises: with many threads, a killed process and somebody in the way."""
+"""Memes, features, imported votes, jobs and versions come back as they went in."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import signal
 import sqlite3
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from storing import NO, YES, FakePicture, add, at_once, picture
 
 from memeapp.errors import AlreadyVoted, BadInput, BadVote, Busy, NotFound
+from memeapp.judging import Judgement, Plan, Vote
 from memeapp.store import Store, text_key
-from memeapp.types import JobState, Meme, ModelVersion, TextSource, Vote
-
-YES = {"misogynous": True, "shaming": True}
-NO = {"misogynous": False, "shaming": False}
-
-
-@dataclass
-class FakePicture:
-    """As much of a picture as the store looks at; far from every other one."""
-
-    id: str
-    phash: str
-    width: int = 4
-    height: int = 3
-    jpeg: bytes = b"jpeg"
-
-    def to_jpeg(self) -> bytes:
-        return self.jpeg
-
-
-def picture(name: str, phash: str | None = None) -> FakePicture:
-    id = hashlib.sha256(name.encode()).hexdigest()
-    return FakePicture(id, phash or id[:16])
+from memeapp.types import JobState, ModelVersion, TextSource
 
 
 @pytest.fixture
@@ -53,41 +25,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-def add(store: Store, name: str, phash: str | None = None, **changes: Any) -> Meme:
-    values: dict[str, Any] = {
-        "text": "hello",
-        "text_source": TextSource.GIVEN,
-        "origin": "visitor",
-        "holdout_share": 0.0,
-    }
-    return store.add_meme(picture(name, phash), **{**values, **changes})
-
-
 def vote(
-    store: Store, meme: str, annotator: str, labels: dict[str, bool] = YES, **changes: Any
+    store: Store, meme: str, annotator: str, labels: dict[str, bool] = YES, key: str = ""
 ) -> Vote:
-    values: dict[str, Any] = {
-        "key": f"{annotator} {meme}",
-        "seconds": 1.5,
-        "revealed": True,
-        "votes_per_meme": None,
-    }
-    return store.add_vote(meme, annotator, labels, **{**values, **changes})
-
-
-def at_once(work: Callable[[int], Any], count: int) -> list[Any]:
-    """What `work(0)`, `work(1)`, ... give or raise when `count` threads start together."""
-    barrier = threading.Barrier(count)
-
-    def start(number: int) -> Any:
-        barrier.wait()
-        try:
-            return work(number)
-        except Exception as error:
-            return error
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(start, range(count)))
+    """As it comes with a data set."""
+    return store.import_vote(annotator, meme, labels, key=key or f"{annotator} {meme}")
 
 
 # Memes
@@ -291,11 +233,11 @@ def test_a_taken_name_is_refused_in_every_spelling(store: Store, name: str) -> N
 
 def test_an_import_has_its_own_names_and_finds_its_annotator_again(store: Store) -> None:
     store.add_annotator("mami")
-    imported = store.import_annotator("mami")
+    imported = store.named_annotator("mami", "import")
     assert imported.kind == "import"
-    assert store.import_annotator("MAMI") == imported
+    assert store.named_annotator("MAMI", "import") == imported
     with pytest.raises(BadInput):
-        store.import_annotator("")
+        store.named_annotator("", "import")
     assert store.counts([]).annotators == 1
 
 
@@ -305,19 +247,22 @@ def test_an_import_has_its_own_names_and_finds_its_annotator_again(store: Store)
 def test_a_vote_comes_back_as_it_was_given(store: Store) -> None:
     meme, ada = add(store, "a"), store.add_annotator("Ada")
     given = vote(store, meme.id, ada.id, NO)
-    assert store.votes() == [given]
+    assert store.all_votes() == store.standing_votes() == [given]
+    assert store.vote(given.id) == given
     assert given.labels == NO
-    assert (given.seconds, given.revealed, given.meme_id) == (1.5, True, meme.id)
-    assert store.vote_counts() == {meme.id: 1}
+    assert (given.meme_id, given.annotator_id, given.session_id) == (meme.id, ada.id, None)
+    assert store.memes(labelled=True) == [meme]
     assert store.vote_count_of(ada.id) == 1
+    with pytest.raises(NotFound, match="no vote"):
+        store.vote(given.id + 1)
 
 
 def test_the_votes_on_some_memes_come_without_those_on_others(store: Store) -> None:
     ada = store.add_annotator("Ada").id
     first, second, third = (vote(store, add(store, name).id, ada) for name in "abc")
-    assert store.votes_on([third.meme_id, first.meme_id, "nothing"]) == [first, third]
-    assert store.votes_on([]) == []
-    assert second in store.votes()
+    assert store.standing_votes([third.meme_id, first.meme_id, "nothing"]) == [first, third]
+    assert store.standing_votes([]) == []
+    assert second in store.standing_votes()
 
 
 def test_examples_are_voted_on_neither_held_out_nor_a_visitors_and_newest_first(
@@ -344,16 +289,16 @@ def test_examples_are_voted_on_neither_held_out_nor_a_visitors_and_newest_first(
 
 def test_the_same_key_five_times_is_one_vote(store: Store) -> None:
     meme, ada = add(store, "a"), store.add_annotator("Ada")
-    votes = at_once(lambda _: vote(store, meme.id, ada.id, votes_per_meme=1), 5)
-    assert votes == store.votes() * 5
+    votes = at_once(lambda _: vote(store, meme.id, ada.id), 5)
+    assert votes == store.all_votes() * 5
 
 
 def test_nobody_judges_a_meme_twice(store: Store) -> None:
     meme, ada = add(store, "a"), store.add_annotator("Ada")
     vote(store, meme.id, ada.id)
-    with pytest.raises(AlreadyVoted, match="already"):
+    with pytest.raises(AlreadyVoted, match="has judged"):
         vote(store, meme.id, ada.id, NO, key="another")
-    assert [one.labels for one in store.votes()] == [YES]
+    assert [one.labels for one in store.all_votes()] == [YES]
 
 
 def test_a_key_used_for_another_meme_is_an_error_and_never_a_lost_vote(store: Store) -> None:
@@ -365,27 +310,12 @@ def test_a_key_used_for_another_meme_is_an_error_and_never_a_lost_vote(store: St
     assert vote(store, second.id, bob.id, key="k").annotator_id == bob.id
 
 
-def test_eight_threads_never_give_a_meme_more_votes_than_it_wants(store: Store) -> None:
-    annotators = [store.add_annotator(f"annotator {number}").id for number in range(8)]
-    memes = [add(store, name).id for name in "abc"]
-    for meme in memes:
-        answers = at_once(
-            lambda n, meme=meme: vote(store, meme, annotators[n], votes_per_meme=3), 8
-        )
-        assert sum(isinstance(answer, Vote) for answer in answers) == 3
-        assert sum(isinstance(answer, AlreadyVoted) for answer in answers) == 5
-    assert store.vote_counts() == dict.fromkeys(memes, 3)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"key": ""}, {"key": "k" * 101}, {"seconds": float("nan")}, {"seconds": -1}, {"labels": {}}],
-)
+@pytest.mark.parametrize("changes", [{"key": ""}, {"key": "k" * 101}, {"labels": {}}])
 def test_an_unusable_vote_is_refused(store: Store, changes: dict[str, Any]) -> None:
     meme, ada = add(store, "a"), store.add_annotator("Ada")
     with pytest.raises(BadVote):
-        vote(store, meme.id, ada.id, **changes)
-    assert store.votes() == []
+        store.import_vote(ada.id, meme.id, **{"key": "k", "labels": YES, **changes})
+    assert store.all_votes() == []
 
 
 def test_a_vote_on_nothing_or_by_nobody_is_an_error(store: Store) -> None:
@@ -413,70 +343,7 @@ def test_a_vote_cannot_be_changed_or_removed_behind_the_back_of_the_store(
     given = vote(store, meme.id, ada.id)
     with pytest.raises(sqlite3.IntegrityError):
         store._db.execute(sql)
-    assert store.votes() == [given]
-
-
-def test_a_writer_that_holds_the_lock_for_two_seconds_loses_no_vote(store: Store) -> None:
-    meme, ada = add(store, "a"), store.add_annotator("Ada")
-    other = sqlite3.connect(store.folder / "memeapp.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(vote, store, meme.id, ada.id)
-        time.sleep(2)
-        assert not waiting.done()
-        assert store.next_meme(ada.id, votes_per_meme=1) == meme  # readers do not wait
-        other.execute("COMMIT")
-        assert waiting.result(10) == store.votes()[0]
-    other.close()
-
-
-WRITER = """
-import itertools, sys
-from pathlib import Path
-from memeapp.store import Store
-store = Store(Path(sys.argv[1]))
-for number in itertools.count():
-    annotator = store.add_annotator(f"annotator {number}")
-    for meme in store.memes():
-        vote = store.add_vote(meme.id, annotator.id, {"misogynous": True}, key=meme.id, seconds=1,
-                              revealed=True, votes_per_meme=None)
-        sys.stdout.write(f"{vote.id}\\n")
-        sys.stdout.flush()
-"""
-
-
-def test_a_killed_writer_leaves_a_sound_database_with_every_accepted_vote(store: Store) -> None:
-    for number in range(10):
-        add(store, str(number))
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(store.folder)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    accepted = [process.stdout.readline() for _ in range(50)]
-    process.send_signal(signal.SIGKILL)
-    accepted += [line for line in process.stdout if line.endswith("\n")]
-    process.stdout.close()
-    assert process.wait(10) == -signal.SIGKILL
-    after = Store(store.folder)
-    assert after._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    votes = after.votes()
-    assert {int(line) for line in accepted} <= {one.id for one in votes}
-    assert sum(after.vote_counts().values()) == len(votes)
-    after.close()
-
-
-def test_a_full_disk_refuses_the_vote_and_keeps_those_before_it(store: Store) -> None:
-    memes, ada = [add(store, str(number)).id for number in range(60)], store.add_annotator("Ada")
-    accepted = [vote(store, memes[0], ada.id)]
-    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
-    store._db.execute(f"PRAGMA max_page_count = {pages + 1}")
-    with pytest.raises(sqlite3.OperationalError, match="full"):
-        for meme in memes[1:]:
-            accepted.append(vote(store, meme, ada.id))
-    assert store.votes() == accepted
-    store._db.execute("PRAGMA max_page_count = 1000000")
-    accepted.append(vote(store, memes[len(accepted)], ada.id))
-    assert store.votes() == accepted
+    assert store.all_votes() == [given]
 
 
 def test_every_connection_is_durable_and_checks_references(store: Store) -> None:
@@ -487,91 +354,10 @@ def test_every_connection_is_durable_and_checks_references(store: Store) -> None
     assert at_once(pragmas, 2) == [["wal", 2, 1, 30_000]] * 2
 
 
-# The queue
-
-
-def test_the_queue_ends_when_everything_is_judged(store: Store) -> None:
-    memes = {add(store, name).id for name in "abcde"}
-    ada = store.add_annotator("Ada").id
-    seen = []
-    while (meme := store.next_meme(ada, votes_per_meme=2)) is not None:
-        assert store.next_meme(ada, votes_per_meme=2) == meme  # a refresh shows the same one
-        assert store.memes_left(ada, votes_per_meme=2) == 5 - len(seen)
-        vote(store, meme.id, ada, votes_per_meme=2)
-        seen.append(meme.id)
-    assert len(seen) == 5
-    assert set(seen) == memes
-    assert store.memes_left(ada, votes_per_meme=2) == 0
-
-
-def test_the_queue_never_offers_a_meme_that_has_its_votes(store: Store) -> None:
-    for name in "abc":
-        add(store, name)
-    ada, bob = (store.add_annotator(name).id for name in ("Ada", "Bob"))
-    while (meme := store.next_meme(ada, votes_per_meme=1)) is not None:
-        vote(store, meme.id, ada)
-    assert store.next_meme(bob, votes_per_meme=1) is None
-    assert store.memes_left(bob, votes_per_meme=1) == 0
-    assert store.next_meme(bob, votes_per_meme=2) is not None
-
-
-def test_memes_with_fewest_votes_come_first(store: Store) -> None:
-    memes = [add(store, name).id for name in "abcd"]
-    ada, bob = (store.add_annotator(name).id for name in ("Ada", "Bob"))
-    for meme in memes[:3]:
-        vote(store, meme, ada)
-    offered = store.next_meme(bob, votes_per_meme=3)
-    assert offered is not None and offered.id == memes[3]
-
-
-def test_skipping_goes_round_and_gives_the_last_meme_rather_than_nothing(store: Store) -> None:
-    memes = {add(store, name).id for name in "abcd"}
-    ada = store.add_annotator("Ada").id
-    meme = store.next_meme(ada, votes_per_meme=1)
-    seen = set()
-    for _ in range(4):
-        assert meme is not None
-        seen.add(meme.id)
-        meme = store.next_meme(ada, votes_per_meme=1, after=meme.id)
-    assert seen == memes
-    for other in sorted(memes)[1:]:
-        vote(store, other, ada)
-    last = sorted(memes)[0]
-    offered = store.next_meme(ada, votes_per_meme=1, after=last)
-    assert offered is not None and offered.id == last
-
-
-def test_a_crowd_at_work_gives_every_meme_exactly_the_votes_it_wants(store: Store) -> None:
-    memes = [add(store, str(number)).id for number in range(12)]
-    annotators = [store.add_annotator(f"annotator {number}").id for number in range(6)]
-
-    def label_until_done(number: int) -> None:
-        while (meme := store.next_meme(annotators[number], votes_per_meme=3)) is not None:
-            with contextlib.suppress(AlreadyVoted):  # the others were quicker
-                vote(store, meme.id, annotators[number], votes_per_meme=3)
-
-    assert at_once(label_until_done, 6) == [None] * 6
-    assert store.vote_counts() == dict.fromkeys(memes, 3)
-
-
-def test_annotators_are_spread_over_the_queue(store: Store) -> None:
-    for number in range(100):
-        add(store, str(number))
-    annotators = [store.add_annotator(f"annotator {number}").id for number in range(8)]
-    judged = set()
-    for _ in range(4):
-        offered = [store.next_meme(annotator, votes_per_meme=3) for annotator in annotators]
-        for annotator, meme in zip(annotators, offered, strict=True):
-            assert meme is not None
-            vote(store, meme.id, annotator)
-            judged.add(meme.id)
-    assert len(judged) > 20  # of 32 votes; all together in step it would be 4
-
-
 def test_everything_is_counted(store: Store) -> None:
     first, second, third = add(store, "a"), add(store, "b", holdout_share=0.999999), add(store, "c")
     ada, bob = store.add_annotator("Ada").id, store.add_annotator("Bob").id
-    imported = store.import_annotator("mami").id
+    imported = store.named_annotator("mami", "import").id
     vote(store, first.id, ada, YES)
     vote(store, first.id, bob, {"misogynous": True, "shaming": False})
     vote(store, second.id, imported, {"misogynous": True})
@@ -580,7 +366,27 @@ def test_everything_is_counted(store: Store) -> None:
     assert (counts.held_out, counts.held_out_labelled) == (1, 1)
     assert (counts.votes, counts.annotators) == (3, 2)
     assert counts.positives == {"misogynous": 2, "shaming": 0, "violence": 0}  # a tie is no yes
-    assert third.id not in store.vote_counts()
+    assert store.memes(labelled=False) == [third]
+
+
+def test_what_somebody_excluded_said_is_kept_and_in_no_sum(store: Store) -> None:
+    first, second = add(store, "a", origin="import:a"), add(store, "b", origin="import:b")
+    session = store.add_session(Plan("s", votes_per_meme=2), [first.id, second.id])
+    ada, bob = (store.add_annotator(name, session_id=session.id).id for name in ("Ada", "Bob"))
+    hers = store.record(ada, first.id, Judgement(YES), key="1")
+    his = store.record(bob, first.id, Judgement(YES), key="2")
+    store.set_excluded(bob, True)
+    late = store.record(bob, second.id, Judgement(YES), key="3")
+    assert store.standing_votes() == store.standing_votes(blind=True) == [hers]
+    assert store.examples(after_vote=0, limit=9) == store.memes(labelled=True) == [first]
+    counts = store.counts(["misogynous"])
+    assert (counts.votes, counts.labelled, counts.positives) == (1, 1, {"misogynous": 1})
+    assert store.all_votes() == [hers, his, late]
+    assert store.session_counts(session.id).votes == 3  # nobody is asked in his stead
+    store.set_excluded(bob, False)
+    assert store.standing_votes() == store.standing_votes(blind=True) == [hers, his, late]
+    assert store.counts([]).labelled == 2
+    assert store.annotator(bob).excluded_at is None
 
 
 def test_an_empty_store_counts_zero(store: Store) -> None:
