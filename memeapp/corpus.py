@@ -1,27 +1,54 @@
-"""Folders of memes: MAMI's layout in and out, and plain folders of pictures in."""
+"""Folders of memes as they come in: MAMI's layout, other tables, a Hugging Face folder, or plain
+pictures; and tables of single votes beside them."""
 
 from __future__ import annotations
 
-import csv
-import math
-import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
-from defusedcsv import csv as defused_csv
-
-from memeapp.errors import BadInput, BadTable
-from memeapp.types import Meme, Vote
+from memeapp.errors import BadTable
+from memeapp.tables import Problems, Table, read_table, undefused
+from memeapp.types import TextSource
 
 FILE = "file_name"
 TEXT = "Text Transcription"
-TABLES = ("training.csv", "data.csv", "test.csv", "Test.csv")
-"""MAMI's names, the preferred first."""
+FILES = (FILE, "file")
+TEXTS = (TEXT, "text")
+"""Other names of the two columns; the first that a table has counts."""
+TABLES = ("training.csv", "data.csv", "test.csv", "Test.csv", "data.jsonl", "metadata.jsonl")
+"""MAMI's names and ours, the preferred first."""
+VOTES = ("votes.jsonl", "votes.csv")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif")
-SHOWN = 5
-"""Problems that an error message spells out; it counts the others."""
+RECORD = ("number", "id", "sha256", "phash", "text_source", "origin")
+"""Columns of our exports that say which meme a picture was; all of them or none."""
+MAX_ORIGIN = 300
+
+_TRUTH = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+_PATTERNS = {
+    "number": re.compile("[0-9]{1,12}"),
+    "id": re.compile("[0-9a-f]{64}"),
+    "sha256": re.compile("[0-9a-f]{64}"),
+    "phash": re.compile("[0-9a-f]{16}"),
+    "text_source": re.compile("|".join(TextSource)),
+    "origin": re.compile(f"[^\\x00-\\x1f\\x7f]{{0,{MAX_ORIGIN}}}"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Which meme an exported picture was, as its table claims: see `RECORD`."""
+
+    number: int
+    """The order in which the memes came."""
+    id: str
+    sha256: str
+    """Of the bytes of the exported file; ties the row to the picture beside it."""
+    phash: str
+    text_source: TextSource
+    origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +60,55 @@ class CorpusRow:
     """None when the table does not give one."""
     labels: dict[str, bool]
     """Only what was judged: an empty cell is absent."""
+    key: str = ""
+    """What the table has as `id`, by which a table of votes may name the meme."""
+    record: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRow:
+    """One person's judgement of one meme."""
+
+    line: int
+    meme: str
+    """A file name or an id."""
+    annotator: str
+    labels: dict[str, bool]
+    decision: bool = False
+    """An adjudication."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoteTable:
+    """The single votes beside the memes."""
+
+    path: Path
+    rows: list[VoteRow]
 
 
 def read_corpus(folder: Path, labels: Sequence[str]) -> list[CorpusRow]:
     """All memes of a folder, in the order of its table, or by name when it has no table.
 
-    The table is tab-separated with a header: `file_name`, `Text Transcription` and a column for
-    each label; without any label column the memes are unlabelled. The pictures lie beside it or in
-    `images/`. Pictures are looked for, not opened.
+    The table has a header: `file_name`, `Text Transcription` (or `file`, `text`) and a column for
+    each label; without any label column the memes are unlabelled. It is separated by tabs, commas
+    or semicolons, or has JSON lines. The pictures lie beside it or in `images/`. Pictures are
+    looked for, not opened. In a Hugging Face folder each `data/<split>/` has its own table.
 
     Raises:
         BadTable: with the first problems of all that were found, each with line, column and value.
     """
     files = _files(folder)
-    table = _find_table(folder)
-    if table is not None:
-        return _read_table(table, files, labels)
+    tables = _find_tables(folder)
+    if tables:
+        rows = [
+            row
+            for table in tables
+            for row in _read_memes(
+                read_table(table), files if table.parent == folder else _files(table.parent), labels
+            )
+        ]
+        # Splits are put back into the order in which families were formed.
+        return sorted(rows, key=lambda row: row.record.number if row.record else 0)
     pictures = [path for path in files.values() if path.suffix.lower() in SUFFIXES]
     if not pictures:
         raise BadTable(
@@ -58,58 +118,52 @@ def read_corpus(folder: Path, labels: Sequence[str]) -> list[CorpusRow]:
     return [CorpusRow(path, None, {}) for path in sorted(pictures)]
 
 
-def write_corpus(
-    folder: Path,
-    memes: Iterable[Meme],
-    targets: Mapping[str, Iterable[float]],
-    labels: Sequence[str],
-    picture_path: Callable[[str], Path],
-) -> None:
-    """Write memes in MAMI's layout: `images/<id>.jpg` and, last, `data.csv`.
+def read_votes(folder: Path, labels: Sequence[str]) -> VoteTable | None:
+    """The single votes beside the memes, in `votes.csv` or `votes.jsonl`; None without a table.
 
-    The table is for programs and gives every text as it is; do not open it in a spreadsheet.
-
-    Args:
-        targets: by meme id, the share of yes for each of `labels`. More than half is written as 1,
-            less or a tie as 0; NaN or an absent meme as an empty cell.
+    Its columns are `meme` (a file name or an id of the memes' table; also `file_name`, `file`),
+    `annotator` and all labels; an empty cell was not judged. Rows that judge nothing are left out,
+    and so are rows with 0 in a column `standing`.
 
     Raises:
-        BadInput: if the folder exists and is not empty.
+        BadTable: as `read_corpus`.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder} is there and not empty; name a new folder.")
-    (folder / "images").mkdir(parents=True)
-    table = StringIO(newline="")
-    writer = csv.writer(table, delimiter="\t")
-    writer.writerow([FILE, *labels, TEXT])
-    unjudged: Iterable[float] = [math.nan] * len(labels)
-    for meme in memes:
-        name = f"{meme.id}.jpg"
-        shutil.copyfile(picture_path(meme.id), folder / "images" / name)
-        shares = targets.get(meme.id, unjudged)
-        cells = ["" if math.isnan(share) else int(share > 0.5) for share in shares]
-        writer.writerow([name, *cells, meme.text])
-    (folder / "data.csv").write_text(table.getvalue(), encoding="utf-8", newline="")
+    found = [folder / name for name in VOTES if (folder / name).is_file()]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise BadTable(f"{folder} has both {' and '.join(VOTES)}; keep one of them.")
+    table = read_table(found[0])
+    meme = _column(table, ("meme", *FILES), "file names or ids of the memes")
+    annotator = _column(table, ("annotator",), "who judged")
+    _check_labels(table, labels, needed=True)
+    rows = []
+    for line, cells in table.rows:
+        judged = _judged(table.problems, line, cells, labels)
+        if not judged or cells.get("standing", "").strip() == "0":
+            continue
+        if table.path.suffix == ".csv":
+            cells = {column: undefused(cell) for column, cell in cells.items()}
+        row = VoteRow(
+            line,
+            _nfc(cells[meme].strip()),
+            cells[annotator].strip(),
+            judged,
+            cells.get("kind", "") == "decision",
+        )
+        for column, value in ((meme, row.meme), (annotator, row.annotator)):
+            if not value:
+                table.problems.add(line, f", column {column}: is empty")
+        rows.append(row)
+    table.problems.check()
+    return VoteTable(table.path, rows)
 
 
-def write_votes(path: Path, votes: Iterable[Vote], labels: Sequence[str]) -> None:
-    """Write a row for each vote, comma-separated, safe to open in a spreadsheet."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = defused_csv.writer(file)
-        writer.writerow(["vote", "meme", "annotator", "created_at", "seconds", "revealed", *labels])
-        for vote in votes:
-            judged = [vote.labels.get(label) for label in labels]
-            writer.writerow(
-                [
-                    vote.id,
-                    vote.meme_id,
-                    vote.annotator_id,
-                    vote.created_at,
-                    vote.seconds,
-                    int(vote.revealed),
-                    *("" if value is None else int(value) for value in judged),
-                ]
-            )
+def has_memes(folder: Path) -> bool:
+    """Whether there is a table of memes or a picture, and not only a table of votes."""
+    return any(path.suffix.lower() in SUFFIXES for path in _files(folder).values()) or any(
+        path.name not in ("labels.csv", "labels.jsonl") for path in _find_tables(folder)
+    )
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -117,122 +171,119 @@ def _files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise BadTable(f"{folder} is not a folder.")
     places = [place for place in (folder, folder / "images") if place.is_dir()]
-    return {path.name: path for place in places for path in place.iterdir() if path.is_file()}
+    return {_nfc(path.name): path for place in places for path in place.iterdir() if path.is_file()}
 
 
-def _find_table(folder: Path) -> Path | None:
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _find_tables(folder: Path) -> list[Path]:
     for name in TABLES:
         if (folder / name).is_file():
-            return folder / name
-    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".csv", ".tsv"))
+            return [folder / name]
+    splits = sorted(folder.glob("data/*/metadata.jsonl"))
+    if splits:
+        return splits
+    tables = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in (".csv", ".tsv", ".jsonl") and path.name not in VOTES
+    )
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables)
         raise BadTable(f"{folder} has several tables ({names}); name the right one {TABLES[1]}.")
-    return tables[0] if tables else None
+    return tables
 
 
-def _read_table(table: Path, files: Mapping[str, Path], labels: Sequence[str]) -> list[CorpusRow]:
-    (_, header), *lines = _split(table)
-    columns = {name.strip(): index for index, name in enumerate(header)}
-    _check_header(table, header, columns, labels)
-    judged = [label for label in labels if label in columns]
+def _read_memes(table: Table, files: Mapping[str, Path], labels: Sequence[str]) -> list[CorpusRow]:
+    file = _column(table, FILES, "file names")
+    _check_labels(table, labels)
+    text = _column(table, TEXTS, "texts; leave its cells empty where OCR shall read the picture")
+    judged = [label for label in labels if label in table.header]
+    recorded = all(column in table.header for column in RECORD)
+    problems = table.problems
     rows: list[CorpusRow] = []
-    problems: list[str] = []
     lines_by_name: dict[str, int] = {}
-    for line, cells in lines:
-        if len(cells) != len(header):
-            problems.append(f"line {line}: {len(cells)} columns, the header has {len(header)}")
-            continue
-        if any("\n" in cell and cell.count("\t") >= len(header) - 1 > 0 for cell in cells):
-            problems.append(f"line {line}: a quotation mark that is never closed hides rows")
-            continue
-        name = cells[columns[FILE]].strip()
-        values = {label: cells[columns[label]].strip() for label in judged}
-        found = [
-            f"line {line}, column {label}: {value!r} is not 0, 1 or empty"
-            for label, value in values.items()
-            if value not in ("0", "1", "")
-        ]
+    for line, cells in table.rows:
+        name = _nfc(cells[file].strip()).removeprefix("images/")
+        bools = _judged(problems, line, cells, judged)
+        record = _record(problems, line, cells) if recorded else None
         if not name or "/" in name or "\\" in name or name.startswith("."):
-            found.append(f"line {line}, column {FILE}: {name!r} is not a plain file name")
+            problems.add(line, f", column {file}: {cells[file]!r} is not a plain file name")
         elif name not in files:
-            found.append(f"line {line}: the picture {name!r} is missing")
+            problems.add(line, f": the picture {name!r} is missing")
         elif name in lines_by_name:
-            found.append(f"line {line}: {name!r} is in line {lines_by_name[name]} already")
-        problems += found
+            problems.add(line, f": {name!r} is in line {lines_by_name[name]} already")
+        else:
+            key = cells.get("id", "").strip()
+            rows.append(CorpusRow(files[name], cells[text], bools, key, record))
         lines_by_name.setdefault(name, line)
-        if not found:
-            text = cells[columns[TEXT]]
-            bools = {label: value == "1" for label, value in values.items() if value}
-            rows.append(CorpusRow(files[name], text, bools))
-    if problems:
-        more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise BadTable(
-            f"{table} has {len(problems)} problem(s), nothing was taken from it: "
-            f"{'; '.join(problems[:SHOWN])}{more}."
-        )
+    problems.check()
     if not rows:
-        raise BadTable(f"{table} has a header but no rows.")
+        raise BadTable(f"{table.path} has a header but no rows.")
     return rows
 
 
-def _check_header(
-    table: Path, header: Sequence[str], columns: Mapping[str, int], labels: Sequence[str]
-) -> None:
-    if FILE not in columns:
-        raise BadTable(
-            f"{table} has no column {FILE!r} in its first line ({', '.join(header)[:200]}); "
-            "it must be tab-separated with MAMI's header."
+def _judged(
+    problems: Problems, line: int, cells: Mapping[str, str], labels: Iterable[str]
+) -> dict[str, bool]:
+    values = {label: cells[label].strip() for label in labels}
+    for label, value in values.items():
+        if value and value.lower() not in _TRUTH:
+            problems.add(line, f", column {label}: {value[:80]!r} is not 0, 1 or empty")
+    return {
+        label: _TRUTH[value.lower()] for label, value in values.items() if value.lower() in _TRUTH
+    }
+
+
+def _record(problems: Problems, line: int, cells: Mapping[str, str]) -> Record | None:
+    values = {column: cells[column].strip() for column in RECORD}
+    wrong = [column for column in RECORD if not _PATTERNS[column].fullmatch(values[column])]
+    for column in wrong:
+        problems.add(
+            line,
+            f", column {column}: {values[column][:80]!r} is not what an export writes there; "
+            "remove the column",
         )
-    wanted = {name.casefold(): name for name in (FILE, TEXT, *labels)}
-    for name in columns:
+    if wrong:
+        return None
+    return Record(
+        int(values["number"]),
+        values["id"],
+        values["sha256"],
+        values["phash"],
+        TextSource(values["text_source"]),
+        values["origin"],
+    )
+
+
+def _column(table: Table, names: Sequence[str], content: str) -> str:
+    """The first of these columns that the table has. Raises: BadTable."""
+    found = next((name for name in names if name in table.header), None)
+    if found is None:
+        _check_spelling(table, names)
+        raise BadTable(
+            f"{table.path} has no column {names[0]!r} ({content}) in its first line: "
+            f"{', '.join(table.header)[:200]}. Columns are separated by tabs, commas or semicolons."
+        )
+    return found
+
+
+def _check_spelling(table: Table, names: Iterable[str]) -> None:
+    wanted = {name.casefold(): name for name in names}
+    for name in table.header:
         meant = wanted.get(name.casefold().strip("\ufeff "), name)
-        if meant != name and meant not in columns:
-            raise BadTable(f"{table} has a column {name!r}; write it {meant!r}.")
-    if len(columns) != len(header):
-        raise BadTable(f"{table} has a column twice in its first line: {', '.join(header)[:200]}.")
-    missing = [label for label in labels if label not in columns]
-    if missing and len(missing) < len(labels):
+        if meant != name and meant not in table.header:
+            raise BadTable(f"{table.path} has a column {name!r}; write it {meant!r}.")
+
+
+def _check_labels(table: Table, labels: Sequence[str], *, needed: bool = False) -> None:
+    """All labels have columns, or none where they are not needed. Raises: BadTable."""
+    _check_spelling(table, labels)
+    missing = [label for label in labels if label not in table.header]
+    if missing and (needed or len(missing) < len(labels)):
         raise BadTable(
-            f"{table} lacks the column(s) {', '.join(missing)}; give all of "
-            f"{', '.join(labels)}, or none for unlabelled memes."
+            f"{table.path} lacks the column(s) {', '.join(missing)}; give all of "
+            f"{', '.join(labels)}{'' if needed else ', or none for unlabelled memes'}."
         )
-    if TEXT not in columns:
-        raise BadTable(
-            f"{table} has no column {TEXT!r}; add it, and leave the cells empty where OCR shall "
-            "read the picture."
-        )
-
-
-def _split(table: Path) -> list[tuple[int, list[str]]]:
-    """Each row's last line number and cells.
-
-    MAMI's transcriptions hold stray quotes. Where every line has all its columns a line is a row:
-    a cell that only starts like a quoted one must not swallow the lines after it.
-    """
-    try:
-        content = table.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadTable(f"Cannot read {table}: {error}; it must be UTF-8.") from error
-    lines = [
-        (number, line)
-        for number, line in enumerate(content.replace("\r\n", "\n").split("\n"), start=1)
-        if line.strip()
-    ]
-    if not lines:
-        raise BadTable(f"{table} is empty.")
-    tabs = lines[0][1].count("\t")
-    if all(line.count("\t") == tabs for _, line in lines):
-        return [(number, _cells(line)) for number, line in lines]
-    reader = csv.reader(StringIO(content, newline=""), delimiter="\t")
-    try:
-        return [(reader.line_num, cells) for cells in reader if cells]
-    except csv.Error as error:
-        raise BadTable(f"{table} line {reader.line_num}: {error}.") from error
-
-
-def _cells(line: str) -> list[str]:
-    try:
-        return next(csv.reader([line], delimiter="\t", strict=True))
-    except csv.Error:
-        return line.split("\t")

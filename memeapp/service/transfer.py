@@ -1,30 +1,19 @@
-"""Memes in from a folder, memes and votes out to one."""
+"""Memes and votes in from a folder or a zip, and out to a folder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from memeapp.corpus import CorpusRow, read_corpus, write_corpus, write_votes
-from memeapp.errors import BadInput, BadPicture, BadTable, BadText
-from memeapp.images import decode_file
+from memeapp.archives import unpacked
+from memeapp.corpus import has_memes, read_corpus, read_votes
 from memeapp.labels import LabelSchema
-from memeapp.service.features import soft_targets
+from memeapp.service.datacard import data_card
+from memeapp.service.exports import gather, write_export
+from memeapp.service.imports import Import, ImportReport
 from memeapp.store import Store
-from memeapp.store.votes import MAX_NAME
-from memeapp.text import check_length
-from memeapp.types import Annotator, TextSource
 
-
-@dataclass(slots=True)
-class ImportReport:
-    """What an import did. `refused` holds a sentence for each row that was not taken as it is."""
-
-    added: int = 0
-    known: int = 0
-    labelled: int = 0
-    refused: list[str] = field(default_factory=list)
+__all__ = ["ImportReport", "Transfer"]
 
 
 class Transfer:
@@ -45,95 +34,85 @@ class Transfer:
         self._max_bytes = max_upload_mb * 2**20
         self._max_text = max_text
 
-    def import_folder(
-        self, folder: Path, on_row: Callable[[int, int], None] | None = None
+    def import_path(
+        self, path: Path, on_row: Callable[[int, int], None] | None = None
     ) -> ImportReport:
-        """Import a folder in MAMI's layout or a plain folder of pictures.
+        """`import_folder` of a folder, or of a zip of one.
 
-        The table is checked whole before the first meme is stored. A picture that cannot be
+        Raises:
+            BadInput: with the entry and the limit, if the zip is not taken; nothing was stored.
+        """
+        if path.is_dir():
+            return self.import_folder(path, on_row)
+        with unpacked(path, self._store.folder) as folder:
+            return self.import_folder(folder, on_row, name=path.stem)
+
+    def import_folder(
+        self,
+        folder: Path,
+        on_row: Callable[[int, int], None] | None = None,
+        *,
+        name: str | None = None,
+    ) -> ImportReport:
+        """Import a folder of memes, see `read_corpus`, with the votes beside them.
+
+        All tables are checked whole before the first meme is stored. A picture that cannot be
         used is reported and left out, the others come in; running it again adds nothing twice.
-        Labels become votes of an annotator named after the folder.
+
+        Where there is a table of votes, each of its people becomes an annotator named
+        "<data set>/<name>", and the labels of the memes' table, which sum the votes up, are not
+        votes. Otherwise these labels are votes of an annotator named after the data set.
+
+        An id that the memes' table states is believed only where the SHA-256 it states is that of
+        the picture's file, and no other picture is there under that id.
 
         Args:
-            on_row: called with rows done and rows in all.
+            on_row: called with rows done and rows in all, those of votes included.
+            name: of the data set; the folder's if None.
 
         Raises:
             BadTable: with file, line and value, before any meme is stored.
         """
-        rows = read_corpus(folder, self._schema.names)
-        annotator = self._annotator(folder) if any(row.labels for row in rows) else None
-        report = ImportReport()
-        for number, row in enumerate(rows, start=1):
-            try:
-                self._import_row(row, folder, annotator, report)
-            except (BadPicture, BadText) as error:
-                named = row.file.name in str(error)
-                report.refused.append(str(error) if named else f"{row.file.name}: {error}")
+        said = read_votes(folder, self._schema.names)
+        rows = read_corpus(folder, self._schema.names) if not said or has_memes(folder) else []
+        total, done = len(rows) + (len(said.rows) if said else 0), 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
             if on_row:
-                on_row(number, len(rows))
-        return report
+                on_row(done, total)
 
-    def _annotator(self, folder: Path) -> Annotator:
-        """The annotator in whose name the labels of this folder are votes."""
-        name = folder.resolve().name[:MAX_NAME]
-        try:
-            return self._store.import_annotator(name)
-        except BadInput as error:
-            raise BadTable(
-                f"The labels are imported in the name of the folder, and {name!r} cannot be one: "
-                f"{error} Rename the folder."
-            ) from error
-
-    def _import_row(
-        self, row: CorpusRow, folder: Path, annotator: Annotator | None, report: ImportReport
-    ) -> None:
-        picture = decode_file(row.file, max_bytes=self._max_bytes)
-        text = check_length(row.text or "", self._max_text)
-        known = self._store.has_meme(picture.id)
-        meme = self._store.add_meme(
-            picture,
-            text=text,
-            text_source=TextSource.GIVEN if text else TextSource.NONE,
-            origin=f"import:{folder.name}/{row.file.name}",
+        return Import(
+            self._store,
+            name or folder.resolve().name,
             holdout_share=self._holdout_share,
-        )
-        report.known += known
-        report.added += not known
-        if text not in ("", meme.text):
-            report.refused.append(
-                f"{row.file.name}: is there with another text that people gave or judged; it stays."
-            )
-        if row.labels and annotator:
-            # A data set may contradict itself: MAMI has a few kinds without the parent. Its
-            # labels are kept as they are.
-            vote = self._store.add_vote(
-                picture.id,
-                annotator.id,
-                row.labels,
-                key=f"import:{annotator.id}:{picture.id}",
-                seconds=0.0,
-                revealed=False,
-                votes_per_meme=None,
-            )
-            report.labelled += vote.labels == row.labels
-            if vote.labels != row.labels:
-                report.refused.append(
-                    f"{row.file.name}: was imported from a folder of this name with other labels; "
-                    "votes are never changed, so the first ones stay."
-                )
+            max_bytes=self._max_bytes,
+            max_text=self._max_text,
+        ).run(rows, said, step)
 
-    def export(self, folder: Path) -> int:
-        """Write memes in MAMI's layout with the majority of their votes, and the raw votes.
+    def export(
+        self,
+        folder: Path,
+        format: str = "mami",
+        *,
+        session_id: int | None = None,
+        names: bool = False,
+    ) -> int:
+        """Write memes, the labels that their votes sum up to, and the single votes.
+
+        Args:
+            format: one of `exports.FORMATS`.
+            session_id: only the memes and votes of this session.
+            names: give people's display names instead of pseudonyms.
 
         Returns:
             How many memes were written.
 
         Raises:
-            BadInput: if the folder exists and is not empty.
+            BadInput: the folder exists and is not empty, or the format is unknown.
+            NotFound: there is no such session.
         """
-        votes = self._store.votes()
-        targets = soft_targets(votes, self._schema.names)
-        memes = self._store.memes()
-        write_corpus(folder, memes, targets, self._schema.names, self._store.picture_path)
-        write_votes(folder / "votes.csv", votes, self._schema.names)
-        return len(memes)
+        what = gather(self._store, self._schema, session_id, names=names)
+        write_export(folder, what, self._store, format, data_card(what, folder.resolve().name))
+        return len(what.memes)

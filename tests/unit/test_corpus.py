@@ -1,18 +1,19 @@
-"""Folders in MAMI's layout are read whole or refused with the lines that are wrong."""
+"""Folders of memes and tables of votes are read whole or refused with the lines that are wrong."""
 
 from __future__ import annotations
 
 import csv
-import math
+import json
+import unicodedata
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memeapp.corpus import CorpusRow, read_corpus, write_corpus, write_votes
-from memeapp.errors import BadInput, BadTable
-from memeapp.types import Meme, TextSource, Vote
+from memeapp.corpus import CorpusRow, VoteRow, has_memes, read_corpus, read_votes
+from memeapp.errors import BadTable
+from memeapp.tables import undefused, write_csv, write_json_lines
 
 LABELS = ("misogynous", "shaming")
 HEADER = "file_name\tmisogynous\tshaming\tText Transcription"
@@ -162,7 +163,10 @@ def test_a_missing_label_column_is_named_with_its_table(tmp_path: Path) -> None:
     [
         ((), "is empty"),
         ((HEADER,), "no rows"),
-        (("file_name,misogynous,shaming", "a.jpg,1,0"), "tab-separated"),
+        (("file_name misogynous shaming", "a.jpg 1 0"), "separated by tabs, commas or semicolons"),
+        (("file_name,misogynous,shaming", "a.jpg,1,0"), "no column 'Text Transcription'"),
+        (("file_name,misogynous,shaming,text", 'a.jpg,1,0,say "cheese",'), "5 columns"),
+        (("file_name,misogynous,shaming,text", 'a.jpg,1,0,"say "cheese"'), "line 2"),
         (("misogynous\tshaming", "1\t0"), "no column 'file_name'"),
         (("file_name\tmisogynous\tmisogynous", "a.jpg\t1\t0"), "a column twice"),
     ],
@@ -215,32 +219,161 @@ def test_texts_written_by_csv_come_back_the_same(
     assert [row.text for row in read_corpus(folder, LABELS)] == texts
 
 
-def meme(id: str, text: str) -> Meme:
-    return Meme(id, 1, 1, "0" * 16, id, False, text, TextSource.GIVEN, "visitor", "then")
+ROWS = [
+    {"file": "a.jpg", "text": 'one, "two"\nthree', "misogynous": 1, "shaming": 0},
+    {"file": "b.jpg", "text": "", "misogynous": 0, "shaming": None},
+]
+READ = [('one, "two"\nthree', {"misogynous": True, "shaming": False}), ("", {"misogynous": False})]
 
 
-def test_what_is_written_reads_the_same(tmp_path: Path) -> None:
-    (tmp_path / "picture").write_bytes(b"jpeg")
-    memes = [meme("a", 'a "quoted"\ttext'), meme("b", "=1+1"), meme("c", "")]
-    targets = {"a": [1.0, 0.5], "b": [0.0, math.nan]}
-    out = tmp_path / "out" / "deep"
-    write_corpus(out, memes, targets, LABELS, lambda _: tmp_path / "picture")
-    rows = read_corpus(out, LABELS)
-    assert [row.text for row in rows] == ['a "quoted"\ttext', "=1+1", ""]
-    assert [row.labels for row in rows] == [
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_table_may_be_separated_by_commas_or_semicolons(tmp_path: Path, delimiter: str) -> None:
+    corpus(tmp_path)
+    with (tmp_path / "data.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(ROWS[0]), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(ROWS)
+    assert [(row.text, row.labels) for row in read_corpus(tmp_path, LABELS)] == READ
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_table_may_have_json_lines(tmp_path: Path, nested: bool) -> None:
+    corpus(tmp_path)
+    (tmp_path / "data.csv").unlink()
+    rows: list[dict[str, object]] = [dict(row) for row in ROWS]
+    if nested:
+        for row in rows:
+            row["labels"] = {label: row.pop(label) for label in LABELS}
+    write_json_lines(tmp_path / "data.jsonl", rows)
+    assert [(row.text, row.labels) for row in read_corpus(tmp_path, LABELS)] == READ
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", "line 2: is no JSON"),
+        ("[" * 100_000, "line 2: is no JSON"),
+        ("[1]", "line 2: is no JSON object"),
+        (json.dumps({**ROWS[0], "shaming": 2}), "line 2, column shaming: '2' is not 0, 1 or empty"),
+        (json.dumps({**ROWS[0], "file": ["a.jpg"]}), "line 2, column file: '' is not a plain"),
+    ],
+)
+def test_a_wrong_json_line_is_told_with_its_number(tmp_path: Path, line: str, words: str) -> None:
+    folder = corpus(tmp_path, json.dumps(ROWS[1]), line, table="data.jsonl")
+    assert words in refusal(folder)
+
+
+def test_numbers_as_pandas_writes_them_are_labels(tmp_path: Path) -> None:
+    folder = corpus(tmp_path, "file,misogynous,shaming,text", "a.jpg,1.0,,hi", "b.jpg,True,0.0,")
+    assert [row.labels for row in read_corpus(folder, LABELS)] == [
+        {"misogynous": True},
         {"misogynous": True, "shaming": False},
-        {"misogynous": False},
-        {},
     ]
-    assert rows[0].file.read_bytes() == b"jpeg"
-    with pytest.raises(BadInput, match="not empty"):
-        write_corpus(out, memes, targets, LABELS, lambda _: tmp_path / "picture")
 
 
-def test_votes_are_written_so_that_a_spreadsheet_runs_nothing(tmp_path: Path) -> None:
-    vote = Vote(1, "m", "=cmd()", {"misogynous": True}, 2.5, False, "key", "then")
-    write_votes(tmp_path / "votes.csv", [vote], LABELS)
-    with (tmp_path / "votes.csv").open(encoding="utf-8", newline="") as file:
-        (row,) = csv.DictReader(file)
-    assert row["annotator"] == "'=cmd()"
-    assert (row["misogynous"], row["shaming"], row["seconds"]) == ("1", "", "2.5")
+def test_a_name_is_found_however_its_accents_are_written(tmp_path: Path) -> None:
+    (tmp_path / unicodedata.normalize("NFD", "é.jpg")).write_bytes(b"")
+    folder = corpus(tmp_path, "file,text", f"{unicodedata.normalize('NFC', 'é.jpg')},hi")
+    assert [row.text for row in read_corpus(folder, LABELS)] == ["hi"]
+
+
+def test_what_an_export_says_of_a_picture_is_checked_for_its_form(tmp_path: Path) -> None:
+    columns = "number,id,sha256,phash,text_source,origin"
+    cells = ["1", "a" * 64, "b" * 64, "0" * 16, "given", "visitor"]
+    folder = corpus(tmp_path, f"file,text,{columns}", ",".join(["a.jpg", "hi", *cells]))
+    (row,) = read_corpus(folder, LABELS)
+    assert row.record is not None
+    assert (row.record.id, row.key, row.record.origin) == ("a" * 64, "a" * 64, "visitor")
+    for at, wrong in enumerate(["x", "A" * 64, "", "0" * 15, "heard", "x" * 301]):
+        changed = [*cells[:at], wrong, *cells[at + 1 :]]
+        corpus(tmp_path, f"file,text,{columns}", ",".join(["a.jpg", "hi", *changed]))
+        assert f"line 2, column {columns.split(',')[at]}" in refusal(tmp_path)
+
+
+def test_an_id_of_somebody_elses_counting_is_no_claim(tmp_path: Path) -> None:
+    (row,) = read_corpus(corpus(tmp_path, "id,file,text", "17,a.jpg,hi"), LABELS)
+    assert (row.key, row.record) == ("17", None)
+
+
+VOTES = "meme,annotator,misogynous,shaming"
+
+
+def test_votes_are_read_from_csv_and_json_lines(tmp_path: Path) -> None:
+    expected = [
+        VoteRow(2, "a.jpg", "=Ann", {"misogynous": True, "shaming": False}),
+        VoteRow(3, "b.jpg", "Bob", {"misogynous": False}),
+    ]
+    rows: list[dict[str, object]] = [
+        {"meme": "a.jpg", "annotator": "=Ann", "misogynous": 1, "shaming": 0},
+        {"meme": "b.jpg", "annotator": "Bob", "misogynous": 0, "shaming": None},
+        {"meme": "b.jpg", "annotator": "Eve", "misogynous": None, "shaming": None},
+        {"meme": "b.jpg", "annotator": "Ann", "misogynous": 1, "shaming": 1, "standing": 0},
+    ]
+    assert read_votes(tmp_path, LABELS) is None
+    write_csv(tmp_path / "votes.csv", [*VOTES.split(","), "standing"], rows)
+    table = read_votes(tmp_path, LABELS)
+    assert table is not None and table.rows == expected
+    write_json_lines(tmp_path / "votes.jsonl", rows)
+    with pytest.raises(BadTable, match="keep one"):
+        read_votes(tmp_path, LABELS)
+    (tmp_path / "votes.csv").unlink()
+    table = read_votes(tmp_path, LABELS)
+    assert table is not None
+    assert [(row.meme, row.annotator, row.labels) for row in table.rows] == [
+        (row.meme, row.annotator, row.labels) for row in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (("annotator,misogynous,shaming", "Ann,1,1"), "no column 'meme'"),
+        (("meme,misogynous,shaming", "a.jpg,1,1"), "no column 'annotator'"),
+        (("meme,annotator,misogynous", "a.jpg,Ann,1"), "lacks the column(s) shaming"),
+        ((VOTES, "a.jpg,Ann,1,2"), "line 2, column shaming: '2'"),
+        ((VOTES, "a.jpg,,1,1"), "line 2, column annotator: is empty"),
+    ],
+)
+def test_a_wrong_table_of_votes_is_refused(
+    tmp_path: Path, lines: tuple[str, ...], words: str
+) -> None:
+    folder = corpus(tmp_path, *lines, table="votes.csv")
+    with pytest.raises(BadTable) as caught:
+        read_votes(folder, LABELS)
+    assert words in str(caught.value)
+
+
+def test_a_table_of_votes_is_no_table_of_memes(tmp_path: Path) -> None:
+    corpus(tmp_path, VOTES, "a.jpg,Ann,1,1", table="votes.csv", pictures="")
+    assert not has_memes(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(b"")
+    assert has_memes(tmp_path)
+    assert [row.labels for row in read_corpus(tmp_path, LABELS)] == [{}]
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
+HOSTILE = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["", " ", "\t", "\r", "\n", "'", "''", "\u3000", "\\"]),
+        st.sampled_from(["", "=", "+", "-", "@", "|", "%", "＝", "＋", "－", "＠"]),
+        st.sampled_from(["", "cmd|' /C calc'!A0", "1", "<script>", 'HYPERLINK("x")', ",;\t"]),
+        TEXTS,
+    ),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(HOSTILE, min_size=1, max_size=5))
+def test_no_text_is_run_by_a_spreadsheet_and_each_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("safe") / "table.csv"
+    write_csv(path, ["number", "text"], [{"number": 1, "text": text} for text in texts])
+    with path.open(encoding="utf-8", newline="") as file:
+        _, *rows = csv.reader(file)
+    for (_, cell), text in zip(rows, texts, strict=True):
+        first = unicodedata.normalize("NFKC", cell.strip()[:1])
+        number = cell.strip().lstrip("-").replace(",", "").replace(".", "").isdecimal()
+        assert number or not first or first not in "=+@|%-" or set(cell) <= set("-0123456789,.\n")
+        assert undefused(cell) == text
