@@ -81,7 +81,9 @@ class Settings:
     holdout_share: float = _setting(
         0.2, _share, "share of template families held out for evaluation"
     )
-    votes_per_meme: int = _setting(3, _positive, "votes a meme wants before it is done")
+    votes_per_meme: int = _setting(
+        3, _positive, "answers a meme wants in a new session, unless the admin says otherwise"
+    )
     max_upload_mb: int = _setting(20, _positive, "largest picture file, in megabytes")
     max_text: int = _setting(2000, _positive, "longest text of a meme, in characters")
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from memeapp.auth import Auth
 from memeapp.jobs import Jobs
 from memeapp.labels import MAMI, LabelSchema
+from memeapp.ranker import Ranker
 from memeapp.registry import Registry
 from memeapp.service.classify import Classifier
 from memeapp.service.engines import Engines
 from memeapp.service.evaluation import Evaluation
 from memeapp.service.labelling import Labelling
+from memeapp.service.quality import Quality
+from memeapp.service.ranks import Ranking
 from memeapp.service.training import Training
 from memeapp.service.transfer import Transfer
 from memeapp.settings import Settings
@@ -29,10 +32,13 @@ class App:
     engines: Engines
     classifier: Classifier
     labelling: Labelling
+    quality: Quality
     evaluation: Evaluation
     training: Training
     transfer: Transfer
     jobs: Jobs
+    ranking: Ranking
+    ranker: Ranker
     auth: Auth
 
 
@@ -62,7 +68,8 @@ def build(settings: Settings) -> App:
             max_text=settings.max_text,
             holdout_share=settings.holdout_share,
         ),
-        labelling=Labelling(store, schema, votes_per_meme=settings.votes_per_meme),
+        labelling=Labelling(store, schema, max_text=settings.max_text),
+        quality=Quality(store, schema),
         evaluation=evaluation,
         training=training,
         transfer=Transfer(
@@ -73,5 +80,7 @@ def build(settings: Settings) -> App:
             max_text=settings.max_text,
         ),
         jobs=Jobs(store, training, settings),
+        ranking=Ranking(store, registry, engines, schema),
+        ranker=Ranker(settings),
         auth=Auth(settings.data, settings.admin_password),
     )

@@ -106,7 +106,7 @@ def _from_store(
     report: Report,
 ) -> Labelled:
     store = Store(data)
-    targets = soft_targets(store.votes(), schema.names)
+    targets = soft_targets(store.standing_votes(blind=True), schema.names)
     memes = [meme for meme in store.memes() if meme.id in targets]
     if not memes:
         raise BadInput(f"{name!r} has no labelled memes; import some with labels, or label some.")

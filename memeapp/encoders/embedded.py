@@ -177,3 +177,14 @@ def _layout_and_colour(image: Image.Image) -> list[NDArray[np.float32]]:
         [white.mean(), (value < 0.1).mean()],
     ]
     return [np.asarray(block, np.float32) for block in blocks]
+
+
+def exposure(images: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N, image width) vectors of the embedded encoder to (N,): the detector's best score of a
+    part that is seldom shown bare, in [0, 1]."""
+    bare = [
+        number
+        for number, part in enumerate(PARTS)
+        if part.endswith("EXPOSED") and part.startswith(("ANUS", "BUTTOCKS", "FEMALE", "MALE_GEN"))
+    ]
+    return np.asarray(images[:, bare].max(axis=1), np.float64)

@@ -63,7 +63,7 @@ class Evaluation:
             Unavailable: if the version's encoder cannot be had.
         """
         self._schema.check_version(version)
-        targets = soft_targets(self._store.votes(), self._schema.names)
+        targets = soft_targets(self._store.standing_votes(blind=True), self._schema.names)
         judged = [meme for meme in memes if meme.id in targets]
         if not judged:
             return None

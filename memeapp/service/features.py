@@ -14,10 +14,11 @@ from PIL import Image
 
 from memeapp.crowd.aggregate import vote_shares
 from memeapp.encoders import Encoder
+from memeapp.judging import Vote, VoteKind
 from memeapp.learn.data import FeatureSet
 from memeapp.ocr import OcrEngine
 from memeapp.store import Store
-from memeapp.types import Meme, TextSource, Vote
+from memeapp.types import Meme, TextSource
 
 Report = Callable[[str, float], None]
 """Called with what is being done, in words, and the share of it that is done in [0, 1]."""
@@ -166,10 +167,15 @@ def vote_weight(votes: int) -> float:
 
 
 def soft_targets(votes: Sequence[Vote], labels: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    """Meme id → (C,) share of its votes that say yes, NaN for a label nobody judged."""
+    """Meme id → (C,) share of its votes that say yes, NaN for a label nobody judged.
+
+    A meme that was adjudicated has the decision alone.
+    """
+    decided = {vote.meme_id for vote in votes if vote.kind is VoteKind.DECISION}
     rows = [
         (vote.meme_id, label, judged)
         for vote in votes
+        if vote.meme_id not in decided or vote.kind is VoteKind.DECISION
         for label, judged in vote.labels.items()
         if label in labels
     ]

@@ -54,7 +54,7 @@ class Neighbours:
             similarity = self._rows[: len(self._ids)] @ wanted
             nearest = np.argsort(-similarity, kind="stable")[:count]
             found = {self._ids[place]: float(similarity[place]) for place in nearest}
-        shares = soft_targets(self._store.votes_on(found), labels)
+        shares = soft_targets(self._store.standing_votes(found), labels)
         return tuple(
             Neighbour(
                 meme_id=id,

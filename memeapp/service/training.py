@@ -182,7 +182,7 @@ class Training:
             self._engines.ocr,
             between(report, 0.0, 0.6),
         )
-        votes = self._store.votes()
+        votes = self._store.standing_votes(blind=True)
         targets = soft_targets(votes, self._schema.names)
         judges = Counter(vote.meme_id for vote in votes)
         known = feature_set(self._store, memes, opened, targets, self._schema.names, judges)

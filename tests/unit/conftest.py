@@ -1,13 +1,12 @@
 """Small real parts and fakes for the heavy ones, for tests of the use cases."""
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from memeapp.encoders.base import Encoder
 from memeapp.errors import Unavailable
@@ -15,6 +14,9 @@ from memeapp.images import decode
 from memeapp.ocr import OcrEngine
 from memeapp.store import Store
 from memeapp.types import Box, Reading, TextLine
+from tests.conftest import draw_picture
+
+__all__ = ["draw_picture"]
 
 
 class FakeEncoder(Encoder):
@@ -103,25 +105,6 @@ def write_tiny_clip(path: Path, seed: int) -> Path:
     }
     (path / "open_clip_config.json").write_text(json.dumps(config))
     return path
-
-
-def draw_picture(number: int, size: int = 96) -> bytes:
-    """A PNG of coloured squares that differs from that of every other number, also by its hash."""
-    random = np.random.default_rng(number)
-    picture = Image.new("RGB", (size, size))
-    draw = ImageDraw.Draw(picture)
-    cells = random.integers(0, 256, (8, 8, 3))
-    cell = size // 8
-    for row in range(8):
-        for column in range(8):
-            corner = (column * cell, row * cell)
-            draw.rectangle(
-                (*corner, corner[0] + cell, corner[1] + cell),
-                fill=tuple(int(value) for value in cells[row, column]),
-            )
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @pytest.fixture

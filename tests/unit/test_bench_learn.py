@@ -272,7 +272,7 @@ def load(folder):
 
 def test_labelled_memes_come_from_a_data_folder(tmp_path):
     store = Store(tmp_path / "data")
-    person = store.import_annotator("a table")
+    person = store.named_annotator("a table", "import")
     for number, text in enumerate(("red", "an engine", "nothing")):
         meme = store.add_meme(
             decode(draw_picture(number)),
@@ -283,14 +283,11 @@ def test_labelled_memes_come_from_a_data_folder(tmp_path):
         )
         if number < 2:
             yes = dict.fromkeys(MAMI.names, number == 0)
-            store.add_vote(
-                meme.id,
+            store.import_vote(
                 person.id,
+                meme.id,
                 yes,
                 key=str(number),
-                seconds=0.0,
-                revealed=False,
-                votes_per_meme=None,
             )
     store.close()
     found = load(tmp_path / "data")

@@ -53,7 +53,7 @@ def settings(tmp_path, clips):
 def app(settings):
     """The real parts over 96 labelled memes whose words decide."""
     app = build(settings)
-    annotator = app.store.import_annotator("corpus")
+    annotator = app.store.named_annotator("corpus", "import")
     for number in range(COUNT):
         yes = number % 2 == 0
         meme = app.store.add_meme(
@@ -63,14 +63,11 @@ def app(settings):
             origin="test",
             holdout_share=0.25,
         )
-        app.store.add_vote(
-            meme.id,
+        app.store.import_vote(
             annotator.id,
+            meme.id,
             dict.fromkeys(MAMI.names, False) | {"misogynous": yes, "stereotype": yes},
             key=str(number),
-            seconds=0.0,
-            revealed=False,
-            votes_per_meme=None,
         )
     yield app
     app.store.close()

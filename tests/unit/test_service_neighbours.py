@@ -18,7 +18,9 @@ class Memes:
 
     def __init__(self, store):
         self.store = store
-        self.annotators = [store.add_annotator(name).id for name in ("Ada", "Grace", "Mary")]
+        self.annotators = [
+            store.named_annotator(name, "import").id for name in ("Ada", "Grace", "Mary")
+        ]
         self.votes = 0
 
     def add(self, number, image, text=(1, 0, 0, 0), *, origin="import:a", held_out=False, **more):
@@ -41,15 +43,12 @@ class Memes:
 
     def vote(self, id, yes, annotator=None):
         self.votes += 1
-        before = len(self.store.votes_on([id]))
-        self.store.add_vote(
-            id,
+        before = len(self.store.standing_votes([id]))
+        self.store.import_vote(
             self.annotators[before],
+            id,
             {label: yes and label in ("misogynous", "shaming") for label in MAMI.names},
             key=f"key {self.votes}",
-            seconds=1,
-            revealed=False,
-            votes_per_meme=None,
         )
 
 

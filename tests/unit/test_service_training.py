@@ -54,7 +54,7 @@ def silent(stage, done):
 
 def fill(store, labelled, unlabelled=5, holdout_share=0.25, first=0):
     """Memes whose text decides: "kitchen" is a misogynous stereotype, "engine" is harmless."""
-    annotator = store.import_annotator("corpus")
+    annotator = store.named_annotator("corpus", "import")
     for number in range(first, first + labelled + unlabelled):
         positive = number % 2 == 0
         meme = store.add_meme(
@@ -65,14 +65,11 @@ def fill(store, labelled, unlabelled=5, holdout_share=0.25, first=0):
             holdout_share=holdout_share,
         )
         if number < first + labelled:
-            store.add_vote(
-                meme.id,
+            store.import_vote(
                 annotator.id,
+                meme.id,
                 {"misogynous": positive, "stereotype": positive, "shaming": False},
                 key=str(number),
-                seconds=0.0,
-                revealed=False,
-                votes_per_meme=None,
             )
 
 
@@ -224,16 +221,13 @@ def test_too_few_labels_are_a_message_with_numbers(store, training):
 
 def test_labels_that_all_say_the_same_are_a_message(store, training):
     fill(store, labelled=0, unlabelled=40, holdout_share=0.0)
-    annotator = store.import_annotator("corpus")
+    annotator = store.named_annotator("corpus", "import")
     for meme in store.memes():
-        store.add_vote(
-            meme.id,
+        store.import_vote(
             annotator.id,
+            meme.id,
             {"misogynous": False},
             key=meme.id,
-            seconds=0.0,
-            revealed=False,
-            votes_per_meme=None,
         )
     with pytest.raises(TooFewLabels, match="misogynous"):
         train(training)
