@@ -1,4 +1,4 @@
-"""Fakes with the faces of the real services, so that tests of pages and routes are quick."""
+"""The app as the pages see it: real labelling on a real store, fakes for all that is heavy."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ import asyncio
 import io
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from memeapp.auth import Auth
-from memeapp.errors import AlreadyVoted, BadInput, Busy, NotFound, TooFewLabels
-from memeapp.images import Picture
+from memeapp.errors import Busy, NotFound, TooFewLabels
+from memeapp.images import Picture, decode
+from memeapp.judging import Plan, Rank, Vote
 from memeapp.labels import MAMI, LabelSchema
+from memeapp.service.labelling import Labelling
+from memeapp.service.quality import Quality
 from memeapp.settings import Settings
+from memeapp.store import Store
 from memeapp.types import (
     AbstainBand,
-    Annotator,
     Box,
     Counts,
     Effect,
@@ -37,7 +42,6 @@ from memeapp.types import (
     TextLine,
     TextSource,
     TrainingJob,
-    Vote,
     WordEffect,
 )
 
@@ -167,90 +171,6 @@ class FakeClassifier:
         )
 
 
-def fake_meme(number: int, text: str = "") -> Meme:
-    return Meme(
-        id=f"{number:064x}",
-        width=64,
-        height=64,
-        phash="0" * 16,
-        family=f"{number:064x}",
-        held_out=False,
-        text=text or f"Meme number {number}",
-        text_source=TextSource.GIVEN,
-        origin="import:test",
-        created_at=NOW,
-    )
-
-
-class FakeLabelling:
-    """Memes and votes in memory; pictures in a folder."""
-
-    def __init__(self, folder: Path, count: int = 3) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self.memes = [fake_meme(number) for number in range(1, count + 1)]
-        for number, meme in enumerate(self.memes):
-            colour = ("tomato", "seagreen", "goldenrod")[number % 3]
-            (folder / f"{meme.id}.jpg").write_bytes(picture_bytes(colour, "JPEG", 400))
-        self.people: dict[str, Annotator] = {}
-        self.votes: list[Vote] = []
-        self.error: Exception | None = None
-
-    def join(self, name: str) -> Annotator:
-        if not name.strip():
-            raise BadInput("The name is empty; enter one.")
-        if any(person.name == name for person in self.people.values()):
-            raise BadInput(f"The name {name!r} is taken; choose another one.")
-        person = Annotator(f"p{len(self.people) + 1}", name, "person", NOW)
-        self.people[person.id] = person
-        return person
-
-    def annotator(self, annotator_id: str) -> Annotator:
-        if annotator_id not in self.people:
-            raise NotFound(f"No annotator {annotator_id!r}.")
-        return self.people[annotator_id]
-
-    def _left(self, annotator_id: str) -> list[Meme]:
-        judged = {vote.meme_id for vote in self.votes if vote.annotator_id == annotator_id}
-        return [meme for meme in self.memes if meme.id not in judged]
-
-    def next_meme(self, annotator_id: str) -> Meme | None:
-        return next(iter(self._left(annotator_id)), None)
-
-    def vote(
-        self,
-        annotator_id: str,
-        meme_id: str,
-        labels: Mapping[str, bool],
-        *,
-        key: str,
-        seconds: float,
-        revealed: bool,
-    ) -> Vote:
-        if self.error:
-            raise self.error
-        MAMI.check(labels)
-        for vote in self.votes:
-            if vote.key == key:
-                return vote
-            if (vote.annotator_id, vote.meme_id) == (annotator_id, meme_id):
-                raise AlreadyVoted("You have judged this meme.")
-        vote = Vote(
-            len(self.votes) + 1, meme_id, annotator_id, dict(labels), seconds, revealed, key, NOW
-        )
-        self.votes.append(vote)
-        return vote
-
-    def progress(self, annotator_id: str) -> tuple[int, int]:
-        left = len(self._left(annotator_id))
-        return len(self.memes) - left, left
-
-    def picture(self, meme_id: str) -> Path:
-        if meme_id not in {meme.id for meme in self.memes}:
-            raise NotFound(f"No meme {meme_id!r}.")
-        return self.folder / f"{meme_id}.jpg"
-
-
 def fake_version(name: str, parent: str | None = None, **metrics: float) -> ModelVersion:
     return ModelVersion(
         name=name,
@@ -339,31 +259,124 @@ class FakeJobs:
         self.job = replace(self.job, **changes)  # type: ignore[arg-type]
 
 
+class FakeRanker:
+    """Counts how often it was asked to put memes into the queues."""
+
+    def __init__(self) -> None:
+        self.starts = 0
+
+    def start(self) -> None:
+        self.starts += 1
+
+
 @dataclass
 class FakeApp:
     """What `wiring.build` returns, as far as the pages look."""
 
     settings: Settings
     auth: Auth
-    labelling: FakeLabelling
+    store: Store
+    labelling: Labelling
+    quality: Quality
+    memes: list[Meme]
+    """In the order in which `open_session` has them come up; the first is "Meme number 1"."""
     schema: LabelSchema = MAMI
     classifier: FakeClassifier = field(default_factory=FakeClassifier)
     training: FakeTraining = field(default_factory=FakeTraining)
     jobs: FakeJobs = field(default_factory=FakeJobs)
+    ranker: FakeRanker = field(default_factory=FakeRanker)
+
+    def votes(self) -> list[Vote]:
+        """Everything that was ever said, in all sessions, in its order."""
+        return self.store.all_votes()
 
 
-def fake_app(folder: Path, **settings: object) -> FakeApp:
-    folder.mkdir(parents=True, exist_ok=True)
-    return FakeApp(
-        settings=Settings(data=folder, **settings),  # type: ignore[arg-type]
-        auth=Auth(folder, PASSWORD),
-        labelling=FakeLabelling(folder / "pictures"),
+def draw_picture(number: int, size: int = 96) -> bytes:
+    """A PNG of coloured squares that differs from that of every other number, also by its hash."""
+    random = np.random.default_rng(number)
+    picture = Image.new("RGB", (size, size))
+    draw = ImageDraw.Draw(picture)
+    cells = random.integers(0, 256, (8, 8, 3))
+    cell = size // 8
+    for row in range(8):
+        for column in range(8):
+            corner = (column * cell, row * cell)
+            draw.rectangle(
+                (*corner, corner[0] + cell, corner[1] + cell),
+                fill=tuple(int(value) for value in cells[row, column]),
+            )
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def add_meme(store: Store, number: int, text: str = "") -> Meme:
+    return store.add_meme(
+        decode(draw_picture(number)),
+        text=text or f"Meme number {number}",
+        text_source=TextSource.GIVEN,
+        origin="import:test",
+        holdout_share=0.0,
     )
 
 
+def fake_app(folder: Path, memes: int = 3, **settings: object) -> FakeApp:
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Settings(data=folder, **settings)  # type: ignore[arg-type]
+    store = Store(folder)
+    return FakeApp(
+        settings=made,
+        auth=Auth(folder, PASSWORD),
+        store=store,
+        labelling=Labelling(store, MAMI, max_text=made.max_text),
+        quality=Quality(store, MAMI),
+        memes=[add_meme(store, number) for number in range(1, memes + 1)],
+    )
+
+
+SUGGESTION: Mapping[str, object] = {
+    "model": "shipped-1",
+    "chances": dict(zip(MAMI.names, (0.83, 0.1, 0.7, 0.2, 0.05), strict=True)),
+    "says": dict(zip(MAMI.names, (True, False, True, False, False), strict=True)),
+}
+
+
+def open_session(
+    app: FakeApp,
+    name: str = "Room",
+    *,
+    suggestion: Mapping[str, object] | None = None,
+    rank: Callable[[Meme], Rank] = lambda _: Rank(),
+    meme_ids: list[str] | None = None,
+    **plan: Any,
+) -> str:
+    """Open a session in which the memes come up in the order of `app.memes`; gives an invite.
+
+    Args:
+        suggestion: what the model says of every meme.
+        rank: what else is known of a meme.
+        meme_ids: all if None.
+    """
+    made = Plan(name, **{"policy": {"uncertain": 1.0}, **plan})
+    session = app.labelling.open_session(made, meme_ids)
+    ranks = {
+        meme.id: replace(rank(meme), uncertain=float(place), suggestion=suggestion)
+        for place, meme in enumerate(app.memes)
+    }
+    app.store.set_ranks(session.id, ranks)
+    return app.labelling.invite(session.id).token
+
+
+def join(client: httpx.Client, invite: str, name: str = "Ada") -> None:
+    """Become a member of the session that the invite leads into; the client keeps the cookie."""
+    client.post("label/join", json={"invite": invite, "name": name}).raise_for_status()
+
+
 @pytest.fixture
-def fake(tmp_path: Path) -> FakeApp:
-    return fake_app(tmp_path)
+def fake(tmp_path: Path) -> Iterator[FakeApp]:
+    app = fake_app(tmp_path)
+    yield app
+    app.store.close()
 
 
 def _strip_prefix(app: Any, prefix: str) -> Any:

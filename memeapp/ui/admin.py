@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 LOGIN = "async (password) => [await window.memeapp.post('auth/admin', {password})]"
 SECONDS_BETWEEN_LOOKS = 2.0
+QUEUES = (
+    ("random", "Drawn by chance", 40),
+    ("uncertain", "The model is unsure", 30),
+    ("far", "Unlike everything labelled", 20),
+    ("relabel", "Answers and model disagree", 10),
+    ("gold", "With a known answer, to check people", 0),
+)
 
 
 def build(app: App, demo: gr.Blocks) -> None:
@@ -100,6 +107,7 @@ def build(app: App, demo: gr.Blocks) -> None:
 
         def act() -> str:
             app.training.promote(name)
+            app.ranker.start()
             return f"Version {name} answers from now on."
 
         return acted(request, act)
@@ -121,6 +129,17 @@ def build(app: App, demo: gr.Blocks) -> None:
         ),
         apply_default_css=False,
         elem_id="admin-dashboard",
+    )
+    gr.HTML(
+        fragment(
+            "sessions",
+            queues=QUEUES,
+            votes_per_meme=app.settings.votes_per_meme,
+            labels=app.schema.labels,
+        ),
+        js_on_load="window.memeapp.sessions(element.querySelector('.sessions'));",
+        apply_default_css=False,
+        elem_id="admin-sessions",
     )
     timer = gr.Timer(SECONDS_BETWEEN_LOOKS, active=False)
 

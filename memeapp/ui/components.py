@@ -95,13 +95,6 @@ def require_admin(request: gr.Request | None) -> None:
         raise gr.Error("Log in as admin first.", title="Not allowed", print_exception=False)
 
 
-def require_annotator(request: gr.Request | None) -> str:
-    """The id of the annotator who asks. Raises: gr.Error if it is nobody."""
-    if (annotator_id := identity_of(request).annotator_id) is None:
-        raise gr.Error("Enter a name first.", title="Not allowed", print_exception=False)
-    return annotator_id
-
-
 def payload_of(event: gr.EventData) -> dict[str, Any]:
     """What the browser sent along with an event: untrusted, perhaps nothing."""
     data = getattr(event, "_data", None)

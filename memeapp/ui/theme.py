@@ -56,5 +56,8 @@ def theme() -> gr.themes.Base:
 def head() -> str:
     """Our style sheet and script, as they are: gradio's own `css` rewrites selectors."""
     style = (ASSETS / "style.css").read_text(encoding="utf-8")
-    script = (ASSETS / "page.js").read_text(encoding="utf-8")
+    script = "\n".join(
+        (ASSETS / name).read_text(encoding="utf-8")
+        for name in ("page.js", "label.js", "sessions.js")
+    )
     return f"<style>\n{style}</style>\n<script>\n{script}</script>"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 
@@ -20,15 +21,16 @@ from memeapp.auth import (
     ADMIN_COOKIE,
     ADMIN_SECONDS,
     ANNOTATOR_COOKIE,
-    ANNOTATOR_SECONDS,
     Door,
     TooManyAttempts,
 )
-from memeapp.errors import BadInput, BadSetting, MemeAppError, NotAllowed, NotFound
+from memeapp.errors import BadSetting, MemeAppError, NotAllowed, NotFound
 from memeapp.settings import Settings
 from memeapp.ui import admin, annotate, classify, uploads
 from memeapp.ui.components import ASSETS
 from memeapp.ui.gate import Gate
+from memeapp.ui.label_routes import label_routes, told
+from memeapp.ui.session_routes import session_routes
 from memeapp.ui.theme import head, theme
 
 if TYPE_CHECKING:
@@ -37,10 +39,6 @@ if TYPE_CHECKING:
 
 class Login(BaseModel):
     password: Annotated[str, Field(max_length=1000)]
-
-
-class Join(BaseModel):
-    name: Annotated[str, Field(max_length=1000)]
 
 
 class Leave(BaseModel):
@@ -167,6 +165,13 @@ def _add_routes(page: FastAPI, app: App) -> None:
         )
         return response
 
+    @page.exception_handler(RequestValidationError)
+    def unusable(_: Request, error: RequestValidationError) -> Response:
+        """A sentence that repeats nothing of what was sent: that may not even be JSON."""
+        first = error.errors()[0]
+        where = "".join(f"{part}: " for part in first["loc"][1:2] if isinstance(part, str))
+        return JSONResponse({"detail": f"That cannot be used. {where}{first['msg']}."}, 422)
+
     @page.get("/health")
     def health() -> dict[str, str]:
         return {"status": "ok", "version": __version__}
@@ -182,14 +187,8 @@ def _add_routes(page: FastAPI, app: App) -> None:
             raise HTTPException(403, str(error)) from error
         return signed_in(ADMIN_COOKIE, token, ADMIN_SECONDS)
 
-    @page.post("/auth/annotator")
-    def join(body: Join) -> Response:
-        try:
-            annotator = app.labelling.join(body.name)
-        except BadInput as error:
-            raise HTTPException(400, str(error)) from error
-        token = app.auth.annotator_token(annotator.id)
-        return signed_in(ANNOTATOR_COOKIE, token, ANNOTATOR_SECONDS)
+    page.include_router(label_routes(app, signed_in))
+    page.include_router(session_routes(app))
 
     @page.post("/auth/leave")
     def leave(body: Leave) -> Response:
@@ -203,7 +202,9 @@ def _add_routes(page: FastAPI, app: App) -> None:
         """A meme's picture, for people who judge and for admins."""
         identity = app.auth.identity(request.cookies)
         if not (identity.admin or identity.annotator_id):
-            raise HTTPException(403, "Enter a name on the Annotate page first.")
+            raise HTTPException(403, "Join a session first; you need its link.")
+        if not identity.admin:
+            told(lambda: app.labelling.annotator(identity.annotator_id or ""))
         try:
             file = app.labelling.picture(meme_id)
         except NotFound as error:

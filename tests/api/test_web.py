@@ -23,7 +23,6 @@ from memeapp.types import LabelScore, WordEffect
 from memeapp.ui import uploads, web
 from memeapp.ui.components import ASSETS
 from tests.api.conftest import Answer, Client
-from tests.api.test_who_may import vote
 from tests.conftest import (
     FAKE_BAND,
     FAKE_REASONS,
@@ -31,6 +30,7 @@ from tests.conftest import (
     PASSWORD,
     FakeApp,
     FakeStatus,
+    open_session,
     picture_bytes,
     serving,
 )
@@ -40,7 +40,6 @@ HEADERS = {
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",
 }
-MEME = f"{1:064x}"
 
 
 def bomb() -> bytes:
@@ -80,10 +79,11 @@ def test_routes_of_gradio_that_no_page_uses_are_closed(client: Client) -> None:
     assert client.http.get("gradio_api/deep_link").status_code == 404
 
 
-def test_cookies_are_out_of_reach_of_scripts_and_other_sites(client: Client) -> None:
+def test_cookies_are_out_of_reach_of_scripts_and_other_sites(client: Client, fake: FakeApp) -> None:
+    invited = {"invite": open_session(fake), "name": "Ada"}
     replies = {
         ADMIN_COOKIE: client.http.post("auth/admin", json={"password": PASSWORD}),
-        ANNOTATOR_COOKIE: client.http.post("auth/annotator", json={"name": "Ada"}),
+        ANNOTATOR_COOKIE: client.http.post("label/join", json=invited),
     }
     for name, reply in replies.items():
         cookie = reply.headers["set-cookie"]
@@ -97,8 +97,9 @@ def test_cookies_are_secure_and_stay_under_the_prefix_where_the_settings_say_so(
     fake: FakeApp,
 ) -> None:
     fake.settings = replace(fake.settings, secure_cookies=True, root_path="/memes")
+    invited = {"invite": open_session(fake), "name": "Ada"}
     with serving(fake) as address:
-        reply = httpx.post(f"{address}auth/annotator", json={"name": "Ada"})
+        reply = httpx.post(f"{address}label/join", json=invited)
     assert "Secure" in reply.headers["set-cookie"]
     assert "Path=/memes" in reply.headers["set-cookie"]
 
@@ -146,28 +147,22 @@ def test_only_json_is_taken(client: Client) -> None:
     assert "set-cookie" not in reply.headers
 
 
-def test_an_unusable_name_is_refused_with_the_reason(client: Client) -> None:
-    client.become_annotator("Ada")
-    reply = client.http.post("auth/annotator", json={"name": "Ada"})
-    assert reply.status_code == 400
-    assert "taken" in reply.json()["detail"]
-
-
-def test_pictures_are_for_annotators_and_admins(client: Client) -> None:
-    assert client.http.get(f"media/{MEME}").status_code == 403
-    client.become_annotator("Ada")
-    reply = client.http.get(f"media/{MEME}")
+def test_pictures_are_for_annotators_and_admins(client: Client, fake: FakeApp) -> None:
+    picture = f"media/{fake.memes[0].id}"
+    assert client.http.get(picture).status_code == 403
+    client.become_annotator(open_session(fake))
+    reply = client.http.get(picture)
     assert reply.status_code == 200
     assert reply.headers["content-type"] == "image/jpeg"
     assert reply.headers["cache-control"].startswith("private")
     client.http.cookies.clear()
     client.become_admin(PASSWORD)
-    assert client.http.get(f"media/{MEME}").status_code == 200
+    assert client.http.get(picture).status_code == 200
 
 
 @pytest.mark.parametrize("meme", ["0" * 64, "..%2f..%2fsecret.key", "%2e%2e", "x"])
-def test_an_unknown_picture_is_not_found(client: Client, meme: str) -> None:
-    client.become_annotator("Ada")
+def test_an_unknown_picture_is_not_found(client: Client, fake: FakeApp, meme: str) -> None:
+    client.become_annotator(open_session(fake))
     assert client.http.get(f"media/{meme}").status_code == 404
 
 
@@ -215,7 +210,7 @@ def test_pictures_of_labelled_memes_are_for_annotators_and_admins(
 
     assert "the first meme like it" in answer()
     assert FAKE_REASONS.neighbours[0].meme_id not in answer()
-    client.become_annotator("Ada")
+    client.become_annotator(open_session(fake))
     assert shown in answer()
     client.http.cookies.clear()
     client.become_admin(PASSWORD)
@@ -386,8 +381,8 @@ def test_a_request_of_more_than_a_megabyte_is_refused_unless_it_is_an_upload(
     client: Client,
 ) -> None:
     big = b"x" * (2**20 + 1)
-    assert client.http.post("auth/annotator", content=big).status_code == 413
-    assert client.http.post("auth/annotator", content=iter([big])).status_code == 411
+    assert client.http.post("label/join", content=big).status_code == 413
+    assert client.http.post("label/join", content=iter([big])).status_code == 411
     upload = client.http.post("gradio_api/upload", files={"files": ("a.bin", big)})
     assert upload.status_code == 200
 
@@ -518,57 +513,3 @@ def test_an_impossible_address_is_told(fake: FakeApp, changes: dict[str, object]
     fake.settings = replace(fake.settings, **changes)  # type: ignore[arg-type]
     with pytest.raises(BadSetting, match="Cannot listen on"):
         web.serve(fake, announce=pytest.fail)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"labels": None},
-        {"key": 3},
-        {"key": "short"},
-        {"meme": None},
-        {"labels": ["unknown"]},
-        {"labels": ["violence"]},
-    ],
-)
-def test_a_malformed_vote_is_refused_with_a_reason(
-    client: Client, fake: FakeApp, changes: dict[str, object]
-) -> None:
-    client.become_annotator("Ada")
-    assert "Not saved." in client.send("join", "annotate_vote", [], vote(**changes)).text
-    assert fake.labelling.votes == []
-
-
-def test_a_vote_sent_twice_with_one_key_is_one_vote(client: Client, fake: FakeApp) -> None:
-    client.become_annotator("Ada")
-    for _ in range(2):
-        assert "Meme number 2" in client.send("join", "annotate_vote", [], vote()).text
-    assert len(fake.labelling.votes) == 1
-
-
-def test_a_second_vote_on_a_meme_is_told_kindly_and_the_next_meme_comes(
-    client: Client, fake: FakeApp
-) -> None:
-    client.become_annotator("Ada")
-    client.send("join", "annotate_vote", [], vote())
-    answer = client.send("join", "annotate_vote", [], vote(key="f" * 16))
-    assert "had been judged already" in answer.text
-    assert "Meme number 2" in answer.text
-    assert len(fake.labelling.votes) == 1
-
-
-@pytest.mark.parametrize("seconds", [-5, 1e300, "soon", None, True])
-def test_impossible_seconds_do_not_cost_the_vote(
-    client: Client, fake: FakeApp, seconds: object
-) -> None:
-    client.become_annotator("Ada")
-    client.send("join", "annotate_vote", [], vote(seconds=seconds))
-    assert 0 <= fake.labelling.votes[0].seconds <= 24 * 3600
-
-
-def test_the_text_of_a_meme_is_escaped(client: Client, fake: FakeApp) -> None:
-    fake.labelling.memes[0] = replace(fake.labelling.memes[0], text="<script>alert(1)</script>")
-    client.become_annotator("Ada")
-    answer = client.send("join", "annotate_load", [])
-    assert "&lt;script&gt;" in answer.text
-    assert "<script>" not in answer.text

@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright, in front of fakes behind a real server."""
+"""Debian's Chromium, driven by Playwright, in front of `fake_app` behind a real server."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, expect, sync_playwright
 
-from tests.conftest import FakeApp, serving
+from tests.conftest import PASSWORD, FakeApp, serving
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = [
@@ -19,6 +19,28 @@ ARGUMENTS = [
     "--no-first-run",
     "--disable-quic",
 ]
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+def enter(page: Page, address: str, invite: str, name: str = "Ada") -> None:
+    """Come by the link of an invite and choose a name."""
+    page.goto(f"{address}join/{invite}")
+    page.get_by_label("Your display name").fill(name)
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("[data-card], [data-empty]").filter(visible=True)).to_be_visible()
+
+
+def log_in(page: Page) -> None:
+    page.get_by_role("tab", name="Admin").click()
+    page.get_by_label("Admin password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in", exact=True).click()
+    expect(page.locator("#admin-dashboard .versions")).to_be_visible()
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing scrolls sideways."""
+    wide: bool = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    return not wide
 
 
 @pytest.fixture(scope="package")  # its event loop would be in the way of other tests' loops
@@ -44,7 +66,12 @@ def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iter
     page = context.new_page()
     page.set_default_timeout(20_000)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
+
+    def refuse(dialog: Dialog) -> None:
+        errors.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", refuse)
     page.goto(address)
     expect(page.locator("#classify-status")).to_contain_text("Ready")
     yield page

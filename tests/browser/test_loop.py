@@ -1,4 +1,5 @@
-"""The whole loop with the real parts: a meme in, answers out, votes, a retrain, the new version."""
+"""The whole loop with the real parts: a meme in, answers out, a session, a retrain, the new
+version."""
 
 from __future__ import annotations
 
@@ -18,12 +19,14 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Browser, Page, expect
 
+from memeapp.judging import VoteKind
 from memeapp.labels import MAMI
 from memeapp.store import Store
+from tests.browser.conftest import enter, log_in
+from tests.conftest import PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
-PASSWORD = "a long password"
 CAPTION = "MY CAT REPAIRED THE KEYBOARD"
 WHO = ("women", "girls", "wives", "ladies")
 SAYS_YES = (
@@ -137,13 +140,16 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None
 
 
 @pytest.fixture
-def page(browser: Browser, app: str) -> Iterator[Page]:
-    context = browser.new_context()
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.goto(app)
-    yield page
-    context.close()
+def pages(browser: Browser, app: str) -> Iterator[list[Page]]:
+    """Three people, each with a browser of their own; the first one is on the page."""
+    contexts = [browser.new_context() for _ in range(3)]
+    pages = [context.new_page() for context in contexts]
+    for page in pages:
+        page.set_default_timeout(60_000)
+    pages[0].goto(app)
+    yield pages
+    for context in contexts:
+        context.close()
 
 
 def classify(page: Page, picture: Path) -> str:
@@ -157,7 +163,38 @@ def classify(page: Page, picture: Path) -> str:
     return article.get_attribute("data-model") or ""
 
 
-def test_the_whole_loop(page: Page, data: Path, tmp_path: Path) -> None:
+def open_session(page: Page) -> str:
+    """Log in and open a session; gives its link."""
+    log_in(page)
+    page.get_by_label("Name", exact=True).fill("Monday")
+    page.get_by_label("Answers wanted for each meme").fill("2")
+    page.get_by_role("button", name="Open the session").click()
+    link = page.locator("[data-address]")
+    expect(link).to_be_visible()
+    page.locator(".invite img").evaluate("image => image.decode()")
+    return link.get_attribute("href") or ""
+
+
+def judge_two(page: Page, app: str, link: str, name: str) -> None:
+    """Come by the link, judge a meme as a stereotype and another one as nothing."""
+    assert link.startswith(f"{app}join/")
+    enter(page, app, link.removeprefix(f"{app}join/"), name)
+    form = page.locator("form[data-card]")
+    for done in range(2):
+        expect(page.locator("[data-judged]")).to_have_text(f"{done} judged")
+        if done == 0:
+            page.keyboard.press("r")
+            expect(form.locator("[data-picture]")).to_be_visible()
+            form.locator("[data-picture]").evaluate("image => image.decode()")
+            page.keyboard.press("3")
+            expect(form.get_by_label("Stereotype")).to_be_checked()
+        page.keyboard.press("Enter")
+    expect(page.locator("[data-judged]")).to_have_text("2 judged")
+    expect(page.locator("[data-answer-words]")).to_contain_text("You said: not misogynous.")
+
+
+def test_the_whole_loop(pages: list[Page], app: str, data: Path, tmp_path: Path) -> None:
+    page, *people = pages
     meme = tmp_path / "meme.png"
     draw(CAPTION, 77).save(meme)
     shipped = classify(page, meme)
@@ -167,24 +204,13 @@ def test_the_whole_loop(page: Page, data: Path, tmp_path: Path) -> None:
     expect(result.locator("h2[data-label=misogynous]")).to_have_count(1)
     expect(result.locator("li[data-label]")).to_have_count(len(MAMI.children))
 
-    page.get_by_role("tab", name="Annotate").click()
-    page.get_by_label("Your name").fill("Ada")
-    page.get_by_role("button", name="Start", exact=True).click()
-    form = page.locator("#annotate-card form")
-    for done in range(2):
-        expect(page.locator("[data-progress]")).to_contain_text(f"{done} judged")
-        expect(form.locator("img")).to_be_visible()
-        assert page.evaluate("document.querySelector('#annotate-card img').decode()") is None
-        if done == 0:
-            page.keyboard.press("r")
-            page.keyboard.press("3")
-            expect(form.get_by_label("Stereotype")).to_be_checked()
-        page.keyboard.press("Enter")
-    expect(page.locator("[data-progress]")).to_contain_text("2 judged")
+    link = open_session(page)
+    for guest, name in zip(people, ("Ada", "Ben"), strict=True):
+        judge_two(guest, app, link, name)
+    session = page.locator("article.session")
+    expect(session.locator("[data-state]")).to_contain_text("2 people, 2 at work")
+    expect(session.locator(".percent")).to_have_text("4 of 134")
 
-    page.get_by_role("tab", name="Admin").click()
-    page.get_by_label("Admin password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in", exact=True).click()
     dashboard = page.locator("#admin-dashboard")
     dashboard.get_by_role("button", name="Retrain").click()
     expect(dashboard.locator("[data-job]")).to_be_visible()
@@ -202,12 +228,20 @@ def test_the_whole_loop(page: Page, data: Path, tmp_path: Path) -> None:
 
 
 def check_votes(data: Path) -> None:
-    """What Ada said is in the database, tick for tick."""
+    """What Ada and Ben said is in the database, tick for tick, and the memes are ranked."""
     store = Store(data)
-    votes = [vote for vote in store.votes() if store.annotator(vote.annotator_id).name == "Ada"]
+    (session,) = store.sessions()
+    names = {one.id: one.name for one in store.annotators(session.id)}
+    said = store.all_votes(session.id)
+    assert {names[vote.annotator_id] for vote in said} == {"Ada", "Ben"}
+    for name in ("Ada", "Ben"):
+        votes = [vote for vote in said if names[vote.annotator_id] == name]
+        ticked = [{label for label, yes in vote.labels.items() if yes} for vote in votes]
+        assert ticked == [{"misogynous", "stereotype"}, set()]
+        assert all(set(vote.labels) == set(MAMI.names) for vote in votes)
+        assert all(vote.kind is VoteKind.VOTE for vote in votes)
+        assert [vote.judgement.revealed for vote in votes] == [True, False]
+        assert len({vote.meme_id for vote in votes}) == 2
+    suggestions = [store.card_of(vote).suggestion for vote in said]
+    assert all(suggestions), "the memes of the session were not ranked"
     store.close()
-    ticked = [{label for label, yes in vote.labels.items() if yes} for vote in votes]
-    assert ticked == [{"misogynous", "stereotype"}, set()]
-    assert all(set(vote.labels) == set(MAMI.names) for vote in votes)
-    assert [vote.revealed for vote in votes] == [True, False]
-    assert len({vote.meme_id for vote in votes}) == 2

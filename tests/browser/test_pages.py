@@ -1,4 +1,4 @@
-"""The three pages as a person meets them."""
+"""The Classify and Admin pages as a person meets them."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from memeapp.errors import NotFound
 from memeapp.types import JobState
+from tests.browser.conftest import PHONE, enter, fits, log_in
 from tests.conftest import (
     FAKE_BAND,
     FAKE_REASONS,
     OCR_TEXT,
-    PASSWORD,
     FakeApp,
     fake_app,
+    open_session,
     picture_bytes,
     serving,
 )
 
 pytestmark = pytest.mark.browser
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 HOSTILE = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} `${alert(3)}` \\x3cscript>"
 
 
@@ -35,20 +34,6 @@ def drop_picture(page: Page, content: bytes | None = None, name: str = "meme.png
 
 def ask(page: Page) -> None:
     page.get_by_role("button", name="Classify", exact=True).click()
-
-
-def join(page: Page, name: str = "Ada") -> None:
-    page.get_by_role("tab", name="Annotate").click()
-    page.get_by_label("Your name").fill(name)
-    page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.locator("#annotate-card form")).to_be_visible()
-
-
-def log_in(page: Page) -> None:
-    page.get_by_role("tab", name="Admin").click()
-    page.get_by_label("Admin password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in", exact=True).click()
-    expect(page.locator("#admin-dashboard .versions")).to_be_visible()
 
 
 def test_a_picture_goes_in_and_both_answers_come_out(page: Page, fake: FakeApp) -> None:
@@ -73,10 +58,20 @@ def test_a_picture_goes_in_and_both_answers_come_out(page: Page, fake: FakeApp) 
 
 
 @pytest.mark.parametrize("page", [{}, PHONE], indirect=True, ids=["desktop", "phone"])
-def test_an_unsure_answer_shows_its_zone_and_its_reasons(page: Page, fake: FakeApp) -> None:
-    fake.classifier.reasons, fake.classifier.band = FAKE_REASONS, FAKE_BAND
+def test_an_unsure_answer_shows_its_zone_and_its_reasons(
+    page: Page, fake: FakeApp, address: str
+) -> None:
+    fake.classifier.band = FAKE_BAND
     fake.classifier.chances = (0.55, 0.03, 0.67, 0.45, 0.02)
-    join(page)
+    near = fake.memes[:2]
+    fake.classifier.reasons = replace(
+        FAKE_REASONS,
+        neighbours=tuple(
+            replace(like, meme_id=meme.id)
+            for like, meme in zip(FAKE_REASONS.neighbours, near, strict=True)
+        ),
+    )
+    enter(page, address, open_session(fake))
     page.get_by_role("tab", name="Classify").click()
     drop_picture(page)
     expect(page.locator("#classify-picture img")).to_be_visible()
@@ -95,16 +90,14 @@ def test_an_unsure_answer_shows_its_zone_and_its_reasons(page: Page, fake: FakeA
     expect(result.locator(".bands tbody tr")).to_have_count(5)
     expect(result.locator("[data-why=misogynous]")).to_contain_text("kitchen +1.2")
 
-    near = result.locator(".neighbour").first
-    expect(near.locator("p")).to_be_hidden()
-    expect(near.locator("img")).to_be_hidden()
-    near.locator("summary").focus()
+    neighbour = result.locator(".neighbour").first
+    expect(neighbour.locator("p")).to_be_hidden()
+    expect(neighbour.locator("img")).to_be_hidden()
+    neighbour.locator("summary").focus()
     page.keyboard.press("Enter")
-    expect(near.locator("p")).to_have_text("the first meme like it")
-    near.locator("img").evaluate("image => image.decode()")
-    viewport = page.viewport_size
-    assert viewport is not None
-    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    expect(neighbour.locator("p")).to_have_text("the first meme like it")
+    neighbour.locator("img").evaluate("image => image.decode()")
+    assert fits(page)
 
 
 def test_another_picture_clears_what_belonged_to_the_one_before(page: Page) -> None:
@@ -141,84 +134,6 @@ def test_a_file_that_is_no_picture_is_refused_on_the_page(page: Page) -> None:
     drop_picture(page, b"this is a text", "notes.png")
     expect(page.locator("#classify-result")).to_contain_text("notes.png")
     expect(page.locator("#classify-result")).to_contain_text("Sorry.")
-
-
-def test_an_annotator_needs_nothing_but_the_keyboard(page: Page, fake: FakeApp) -> None:
-    page.get_by_role("tab", name="Annotate").focus()
-    page.keyboard.press("Enter")
-    page.get_by_label("Your name").focus()
-    page.keyboard.type("Robin 123")  # r and digits are typed here, not taken for shortcuts
-    page.keyboard.press("Enter")
-    card = page.locator("#annotate-card")
-    expect(card).to_contain_text("Meme number 1")
-    expect(card.locator("figure")).to_have_class("covered")
-    page.keyboard.press("r")
-    expect(card.locator("figure")).not_to_have_class("covered")
-    page.keyboard.press("3")
-    expect(card.get_by_label("Misogynous")).to_be_checked()
-    expect(card.get_by_label("Stereotype")).to_be_checked()
-    page.keyboard.press("Enter")
-
-    expect(card).to_contain_text("Meme number 2")
-    expect(card).to_contain_text("1 judged · 2 left")
-    expect(card.locator("figure")).to_have_class("covered")
-    expect(card.locator("input:checked")).to_have_count(0)
-    page.keyboard.press("5")
-    page.keyboard.press("1")  # without the parent there is no kind
-    expect(card.locator("input:checked")).to_have_count(0)
-    page.keyboard.press("Enter")
-    expect(card).to_contain_text("Meme number 3")
-    page.keyboard.press("Enter")
-    expect(card).to_contain_text("Nothing left to judge")
-
-    first, second, third = fake.labelling.votes
-    assert [label for label, yes in first.labels.items() if yes] == ["misogynous", "stereotype"]
-    assert first.revealed
-    assert first.seconds > 0
-    assert not any(second.labels.values())
-    assert not third.revealed
-    assert len({first.key, second.key, third.key}) == 3
-
-
-def test_a_refresh_keeps_the_annotator_and_the_votes(page: Page, fake: FakeApp) -> None:
-    join(page)
-    page.keyboard.press("Enter")
-    expect(page.locator("#annotate-card")).to_contain_text("Meme number 2")
-    page.reload()
-    page.get_by_role("tab", name="Annotate").click()
-    expect(page.locator("#annotate-card")).to_contain_text("Meme number 2")
-    expect(page.locator("#annotate-card")).to_contain_text("1 judged · 2 left")
-    assert len(fake.labelling.votes) == 1
-
-
-def test_a_vote_that_was_not_saved_keeps_the_ticks_and_can_be_sent_again(
-    page: Page, fake: FakeApp
-) -> None:
-    join(page)
-    fake.labelling.error = NotFound("The disk is full; make room.")
-    card = page.locator("#annotate-card")
-    page.keyboard.press("2")
-    card.get_by_role("button", name="Submit and next").click()
-    expect(page.locator("#annotate-problem")).to_contain_text("Not saved. The disk is full")
-    expect(card.get_by_label("Shaming")).to_be_checked()
-    fake.labelling.error = None
-    card.get_by_role("button", name="Submit and next").click()
-    expect(card).to_contain_text("Meme number 2")
-    assert fake.labelling.votes[0].labels["shaming"]
-
-
-def test_a_hostile_text_is_shown_and_never_run(page: Page, fake: FakeApp) -> None:
-    fake.labelling.memes[0] = replace(fake.labelling.memes[0], text=HOSTILE)
-    join(page, "<b>Ada</b> ${alert(4)}")
-    expect(page.locator(".meme-text")).to_have_text(HOSTILE)
-    expect(page.locator(".who")).to_contain_text("<b>Ada</b> ${alert(4)}")
-
-
-def test_leaving_asks_for_a_name_again(page: Page) -> None:
-    join(page)
-    page.get_by_role("button", name="Not you? Leave").click()
-    expect(page.get_by_label("Your name")).to_be_visible()
-    expect(page.locator("#annotate-card form")).to_have_count(0)
 
 
 def test_a_wrong_password_is_told_and_shows_nothing(page: Page) -> None:
@@ -299,6 +214,7 @@ def test_an_admin_chooses_another_version_and_logs_out(page: Page, fake: FakeApp
 
 def test_everything_works_behind_a_path_prefix(browser: Browser, tmp_path: Path) -> None:
     fake = fake_app(tmp_path, root_path="/memes")
+    invite = open_session(fake)
     with serving(fake) as address:
         page = browser.new_page()
         page.set_default_timeout(20_000)
@@ -308,31 +224,30 @@ def test_everything_works_behind_a_path_prefix(browser: Browser, tmp_path: Path)
         expect(page.locator("#classify-picture img")).to_be_visible()
         ask(page)
         expect(page.locator("#classify-result article")).to_be_visible()
-        join(page)
-        page.evaluate("document.querySelector('#annotate-card img').decode()")
-        page.keyboard.press("Enter")
-        expect(page.locator("#annotate-card")).to_contain_text("Meme number 2")
         log_in(page)
+        link = page.locator("[data-address]")
+        expect(link).to_have_text(f"{address}join/{invite}")
+        page.locator(".invite img").evaluate("image => image.decode()")
+        enter(page, address, invite)
+        assert page.url == f"{address}?join={invite}"
+        page.locator("[data-picture]").evaluate("image => image.decode()")
+        page.keyboard.press("Enter")
+        expect(page.locator("[data-text]")).to_have_text("Meme number 2")
         page.close()
-    assert len(fake.labelling.votes) == 1
+    assert len(fake.votes()) == 1
+    fake.store.close()
 
 
 @pytest.mark.parametrize("page", [PHONE], indirect=True, ids=["phone"])
-def test_nothing_scrolls_sideways_on_a_phone_and_targets_are_large(page: Page) -> None:
-    def fits() -> bool:
-        width: int = page.evaluate("document.documentElement.scrollWidth")
-        return width <= 390
-
+def test_nothing_scrolls_sideways_on_a_phone(page: Page, fake: FakeApp) -> None:
+    open_session(fake, "A session with a long name, on a phone")
     drop_picture(page)
     expect(page.locator("#classify-picture img")).to_be_visible()
     ask(page)
     expect(page.locator("#classify-result article")).to_be_visible()
-    assert fits()
-    join(page)
-    assert fits()
-    for target in page.locator("#annotate-card label, #annotate-card button").all():
-        box = target.bounding_box()
-        assert box is not None
-        assert box["height"] >= 44
+    assert fits(page)
     log_in(page)
-    assert fits()
+    expect(page.locator("[data-address]")).to_be_visible()
+    assert fits(page)
+    page.get_by_text("Open a session").click()
+    assert fits(page)
