@@ -131,26 +131,29 @@ def classify(settings: Settings, files: tuple[Path, ...], text: str | None) -> N
 
 
 @main.command(name="import")
-@click.argument("folder", type=FOLDER)
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.pass_obj
-def import_(settings: Settings, folder: Path) -> None:
-    """Import memes from FOLDER: MAMI's layout, or plain pictures.
+def import_(settings: Settings, path: Path) -> None:
+    """Import memes from PATH, a folder or a zip: MAMI's layout, an export, or plain pictures.
 
-    The table is checked before anything is stored; running it again adds nothing twice.
+    Tables are checked before anything is stored; running it again adds nothing twice.
     """
     app = _build(settings)
     with _bar("Importing") as report:
-        result = app.transfer.import_folder(
-            folder, lambda done, rows: report(f"{done} of {rows}", done / rows)
+        result = app.transfer.import_path(
+            path, lambda done, rows: report(f"{done} of {rows}", done / rows)
         )
     click.echo(
         f"{result.added} memes added, {result.known} were there, "
         f"{result.labelled} came with labels, {len(result.refused)} refused."
     )
-    for sentence in result.refused[:20]:
-        click.echo(f"  {sentence}", err=True)
-    if len(result.refused) > 20:
-        click.echo(f"  and {len(result.refused) - 20} more", err=True)
+    if result.near:
+        click.echo(f"{len(result.near)} joined near-duplicates:")
+    for sentences in (result.near, result.refused):
+        for sentence in sentences[:20]:
+            click.echo(f"  {sentence}", err=True)
+        if len(sentences) > 20:
+            click.echo(f"  and {len(sentences) - 20} more", err=True)
     if result.refused:
         raise SystemExit(1)
 
@@ -191,7 +194,21 @@ def train(settings: Settings, encoder: str | None, seed: int, recipe: str, job: 
     if done.version is None:
         raise click.ClickException(done.message)
     click.echo(done.message)
+    app.ranking.rank_open(lambda stage, share: None)
     _show(app.registry.find(done.version).metrics)
+
+
+@main.command()
+@click.option("--background", is_flag=True, hidden=True, help="Let everything else go first.")
+@click.pass_obj
+def rank(settings: Settings, background: bool) -> None:
+    """Put the memes of open sessions into their queues, by what the current version says."""
+    if background:
+        os.nice(10)
+    app = _build(settings)
+    with _bar("Ranking") as report:
+        ranked = app.ranking.rank_open(report)
+    click.echo(f"{ranked} memes ranked.")
 
 
 @main.command()
@@ -228,10 +245,23 @@ def score(truth: Path, answer: Path) -> None:
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["mami", "csv", "jsonl", "huggingface"]),
+    default="mami",
+    show_default=True,
+    help="mami and huggingface have the pictures; csv is safe in spreadsheets.",
+)
+@click.option("--session", type=int, help="Only this session's memes and votes.")
+@click.option("--names", is_flag=True, help="People's display names instead of pseudonyms.")
 @click.pass_obj
-def export(settings: Settings, folder: Path) -> None:
+def export(
+    settings: Settings, folder: Path, format_: str, session: int | None, names: bool
+) -> None:
     """Write all memes, their majority labels and the raw votes to a new FOLDER."""
-    written = _build(settings).transfer.export(folder)
+    transfer = _build(settings).transfer
+    written = transfer.export(folder, format_, session_id=session, names=names)
     click.echo(f"{written} memes in {folder}.")
 
 
@@ -285,6 +315,23 @@ def bench_classify_(settings: Settings, folder: Path, rows: int, out: Path) -> N
             report=report,
         )
     click.echo((out / "classify.md").read_text(encoding="utf-8"))
+
+
+@bench.command(name="crowd")
+@click.option("--people", type=click.IntRange(1), default=50, show_default=True, help="Clients.")
+@click.option(
+    "--votes", type=click.IntRange(1), default=10_000, show_default=True, help="Then end."
+)
+@click.option("--minutes", type=float, default=20.0, show_default=True, help="End at the latest.")
+@click.option("--pause", type=float, default=3.0, show_default=True, help="Seconds to think.")
+@click.option("--out", type=OUT, required=True, help="Folder of the page.")
+def bench_crowd_(people: int, votes: int, minutes: float, pause: float, out: Path) -> None:
+    """Many people label at once over HTTP; then votes are counted: none too many, none lost."""
+    from memeapp.bench.crowd import bench_crowd  # noqa: PLC0415
+
+    with _bar("Labelling") as report:
+        bench_crowd(out, people=people, votes=votes, minutes=minutes, pause=pause, report=report)
+    click.echo((out / "crowd.md").read_text(encoding="utf-8"))
 
 
 def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> list[float]:

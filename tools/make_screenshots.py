@@ -4,8 +4,8 @@
     make_screenshots.py [OUT]
 
 Starts the app on a throw-away data folder with memes made of the project's own examples, labels
-some, retrains once, and writes OUT/<page>.png and OUT/<page>-phone.png (docs/images by default).
-Needs Chromium.
+some, retrains once, opens a session, and writes OUT/<page>.png and OUT/<page>-phone.png
+(docs/images by default). Needs Chromium.
 """
 
 from __future__ import annotations
@@ -103,18 +103,28 @@ def photograph_pages(browser: Browser, address: str, out: Path, suffix: str, wid
     page.get_by_role("button", name="Classify", exact=True).click()
     expect(page.locator("#classify-result article")).to_be_visible()
     page.screenshot(path=out / f"classify{suffix}.png", full_page=True)
-    page.get_by_role("tab", name="Annotate").click()
-    page.get_by_label("Your name").fill("Ada on a phone" if phone else "Ada")
-    page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.locator("#annotate-card form img")).to_be_visible()
-    page.evaluate("document.querySelector('#annotate-card img').decode()")
-    page.keyboard.press("3")
-    page.screenshot(path=out / f"annotate{suffix}.png", full_page=True)
     page.get_by_role("tab", name="Admin").click()
     page.get_by_label("Admin password").fill(PASSWORD)
     page.get_by_role("button", name="Log in", exact=True).click()
     expect(page.locator("#admin-dashboard .versions")).to_be_visible()
+    if not phone:
+        page.get_by_label("Name", exact=True).fill("Monday evening")
+        page.get_by_role("button", name="Open the session").click()
+    link = page.locator("[data-address]")
+    expect(link).to_be_visible()
+    page.locator(".invite img").evaluate("image => image.decode()")
     page.screenshot(path=out / f"admin{suffix}.png", full_page=True)
+    page.goto(link.get_attribute("href") or "")
+    page.get_by_label("Your display name").fill("Ada on a phone" if phone else "Ada")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("[data-judged]")).to_have_text("0 judged")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-judged]")).to_have_text("1 judged")
+    page.keyboard.press("r")
+    page.locator("[data-picture]").evaluate("image => image.decode()")
+    page.keyboard.press("3")
+    page.evaluate("scrollTo(0, 0)")
+    page.screenshot(path=out / f"annotate{suffix}.png", full_page=True)
     context.close()
 
 
