@@ -13,6 +13,10 @@ QUEUES = ("uncertain", "far", "random", "relabel", "gold")
 and model disagree; its answer is known."""
 
 
+NUDITY = "nudity"
+"""What people may opt out of besides the kinds of the schema; the detector finds it."""
+
+
 class VoteKind(StrEnum):
     """What an entry of the table of votes is. `VOTE` and `UNSURE` hold a place in the session."""
 

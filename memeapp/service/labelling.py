@@ -9,6 +9,7 @@ from pathlib import Path
 
 from memeapp.errors import BadInput, BadVote, NotAllowed, NotFound
 from memeapp.judging import (
+    NUDITY,
     Annotator,
     Card,
     Judgement,
@@ -88,7 +89,7 @@ class Labelling(Hosting):
 
     def set_preferences(self, annotator_id: str, preferences: Preferences) -> None:
         """Raises: BadInput, if a kind to avoid is unknown; NotFound."""
-        if unknown := sorted(set(preferences.avoid) - set(self.schema.names[1:])):
+        if unknown := sorted(set(preferences.avoid) - {NUDITY, *self.schema.names[1:]}):
             raise BadInput(f"{unknown[0]!r} is no kind of content here.")
         self._store.set_preferences(
             annotator_id,
@@ -106,7 +107,8 @@ class Labelling(Hosting):
         Raises: NotFound, NotAllowed.
         """
         avoid = Preferences.of(self.annotator(annotator_id)).avoid
-        bits = sum(1 << at for at, name in enumerate(self.schema.names) if at and name in avoid)
+        kinds = (NUDITY, *self.schema.names[1:])
+        bits = sum(1 << bit for bit, kind in enumerate(kinds) if kind in avoid)
         return self._store.next_cards(annotator_id, tab, avoided=bits)
 
     def card(self, annotator_id: str, vote_id: int) -> tuple[Vote, Card]:

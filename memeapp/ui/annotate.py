@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from memeapp.judging import SkipReason
+from memeapp.judging import NUDITY, SkipReason
 from memeapp.ui.components import fragment
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def build(app: App, demo: gr.Blocks) -> None:
             "label",
             labels=app.schema.labels,
             names=app.schema.names,
+            nudity=NUDITY,
             reasons=[(reason.value, words) for reason, words in REASONS],
         ),
         js_on_load="window.memeapp.label(element.querySelector('.labelling'));",

@@ -427,3 +427,14 @@ def test_the_picture_of_a_meme_is_a_file_and_that_of_another_is_not_found(labell
     assert labelling.picture(store.memes()[0].id).is_file()
     with pytest.raises(NotFound):
         labelling.picture("../../secret.key")
+
+
+def test_who_opts_out_of_nudity_gets_no_meme_in_which_the_detector_found_it(
+    labelling, invite, store
+):
+    ada = labelling.join(invite, "Ada")
+    nude, *others = (meme.id for meme in store.memes())
+    store.set_ranks(ada.session_id, {nude: Rank(kinds=1)})
+    labelling.set_preferences(ada.id, Preferences(avoid=("nudity",)))
+    given = [card.meme.id for card in labelling.cards(ada.id, "tab-1")]
+    assert sorted(given) == sorted(others)

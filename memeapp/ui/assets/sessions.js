@@ -185,7 +185,8 @@ window.memeapp.sessions = (root) => {
     part.querySelector("h3").textContent = session.name;
     find("state", part).textContent =
       `${session.open ? "Open" : "Closed"} · ${counts.done} of ${counts.memes} memes done · ` +
-      `${counts.people} people, ${counts.at_work} at work`;
+      `${counts.people} people, ${counts.at_work} at work` +
+      (counts.gold ? ` · ${counts.gold} memes with a known answer` : "");
     part.querySelector(".fill").style.width = `${share}%`;
     part.querySelector("[role=progressbar]").setAttribute("aria-valuenow", Math.round(share));
     part.querySelector(".percent").textContent = `${counts.votes} of ${counts.wanted}`;
@@ -200,6 +201,13 @@ window.memeapp.sessions = (root) => {
     find("people", part).append(...session.people.map(person));
     part.querySelector("[data-act=invite]").hidden = !session.open;
     part.querySelector("[data-act=invite]").addEventListener("click", () => send(`/${session.id}/invites`));
+    const gold = part.querySelector("[data-act=gold]");
+    gold.hidden = !session.open;
+    gold.addEventListener("click", async () => {
+      await send(`/${session.id}/gold`, { memes: counts.gold + 10 });
+      const { gold: now } = JSON.parse(drawn).find(({ id }) => id === session.id).counts;
+      if (now === counts.gold) complain("No other meme of this session has an answer that everybody agrees on.");
+    });
     const toggle = part.querySelector("[data-act=toggle]");
     toggle.textContent = session.open ? "Close" : "Open again";
     toggle.addEventListener("click", () => send(`/${session.id}/open`, { on: !session.open }));
