@@ -192,3 +192,9 @@ def reliability(
             )
         )
     return tuple(tables)
+
+
+def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """ln p / (1 - p), of the same shape; of certainty 1e-6 is taken away, so that it is finite."""
+    p = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(p) - np.log1p(-p))

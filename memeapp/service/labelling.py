@@ -143,8 +143,7 @@ class Labelling(Hosting):
             raise BadVote(f"A judgement cannot be of the kind {judgement.kind.value!r}.")
         if (judgement.kind is VoteKind.SKIP) != (judgement.reason in set(SkipReason)):
             raise BadVote(f"{judgement.reason!r} is no reason to skip a meme.")
-        if len(judgement.note) > MAX_NOTE:
-            raise BadVote(f"The note has {len(judgement.note)} characters; at most {MAX_NOTE}.")
+        check_note(judgement.note)
         if judgement.text is not None:
             corrected = check_length(judgement.text, self._max_text).strip()
             judgement = replace(judgement, text=corrected)
@@ -217,3 +216,9 @@ class Labelling(Hosting):
     def picture(self, meme_id: str) -> Path:
         """The file of a meme's picture. Raises: NotFound."""
         return self._store.picture_path(self._store.meme(meme_id).id)
+
+
+def check_note(note: str) -> None:
+    """Raises: BadVote, if the note is too long."""
+    if len(note) > MAX_NOTE:
+        raise BadVote(f"The note has {len(note)} characters; at most {MAX_NOTE}.")

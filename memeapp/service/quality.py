@@ -16,9 +16,10 @@ from memeapp.crowd.quality import (
     assisted_shift,
     switches,
 )
-from memeapp.errors import BadInput, BadVote
+from memeapp.errors import BadInput
 from memeapp.judging import Annotator, Judgement, Seen, Suggestions, Vote, VoteKind
 from memeapp.labels import LabelSchema
+from memeapp.service.labelling import check_note
 from memeapp.store import Store
 from memeapp.types import Meme
 
@@ -192,12 +193,11 @@ class Quality:
             unclear: the guideline is unclear here.
 
         Raises:
-            BadVote: the labels are unknown or contradict each other.
+            BadVote: the labels are unknown or contradict each other, or the note is too long.
             NotFound: there is no such session, or no such meme in it.
         """
         self._schema.check(labels)
-        if len(note) > 500:
-            raise BadVote(f"The note has {len(note)} characters; at most 500.")
+        check_note(note)
         judgement = Judgement(
             labels, VoteKind.DECISION, reason=GUIDELINE if unclear else "", note=note
         )

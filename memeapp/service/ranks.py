@@ -14,6 +14,7 @@ from memeapp.encoders.embedded import EmbeddedEncoder, exposure
 from memeapp.errors import MemeAppError
 from memeapp.judging import Rank
 from memeapp.labels import LabelSchema
+from memeapp.learn.calibration import log_odds
 from memeapp.learn.checkpoint import Checkpoint
 from memeapp.learn.data import FeatureSet
 from memeapp.registry import Registry
@@ -120,7 +121,7 @@ def _ranks(
 ) -> Mapping[str, Rank]:
     probabilities = checkpoint.predict(rows.image, rows.text)
     says = checkpoint.decide(probabilities)
-    distance = np.abs(_logit(probabilities) - _logit(checkpoint.thresholds)).min(axis=1)
+    distance = np.abs(log_odds(probabilities) - log_odds(checkpoint.thresholds)).min(axis=1)
     difference = np.abs(rows.targets - probabilities)
     order = {at: place for place, at in enumerate(_farthest_first(rows))}
     severity = np.maximum(probabilities[:, 0] * (0.5 + probabilities[:, 1:].max(axis=1)), nudity)
@@ -179,8 +180,3 @@ def _joined(rows: FeatureSet, at: NDArray[np.int64]) -> Floats:
 
 def _some(rng: np.random.Generator, positions: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     return np.sort(rng.choice(positions, min(most, len(positions)), replace=False))
-
-
-def _logit(probabilities: Array) -> Array:
-    p = np.clip(probabilities, 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(p) - np.log1p(-p))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memeapp.encoders import Encoder
+from memeapp.learn.calibration import log_odds
 from memeapp.learn.checkpoint import Checkpoint
 from memeapp.service.neighbours import Neighbours
 from memeapp.store import Store
@@ -61,7 +62,7 @@ class Reasoner:
         images = np.repeat(image[None, :], 3 + len(parts), axis=0)
         images[1] = average_image
         texts = np.concatenate([text[None, :], text[None, :], average_text[None, :], without])
-        logits = _logit(checkpoint.predict(images, texts))
+        logits = log_odds(checkpoint.predict(images, texts))
         moved = logits[0] - logits[1:]
         unlike = checkpoint.unlike(image[None, :], text[None, :])[0]
         labels = checkpoint.labels
@@ -131,7 +132,7 @@ def _key(token: str) -> str:
 
 def _strongest_kind(checkpoint: Checkpoint, logits: NDArray[np.float64]) -> int:
     """The column of the kind that is farthest above (or least below) its threshold."""
-    return 1 + int(np.argmax((logits - _logit(checkpoint.thresholds))[1:]))
+    return 1 + int(np.argmax((logits - log_odds(checkpoint.thresholds))[1:]))
 
 
 def _strongest(label: str, parts: Sequence[str], effects: NDArray[np.float64]) -> list[WordEffect]:
@@ -141,8 +142,3 @@ def _strongest(label: str, parts: Sequence[str], effects: NDArray[np.float64]) -
         for at in order
         if abs(effects[at]) >= LEAST_EFFECT
     ]
-
-
-def _logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    p = np.clip(probabilities, 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(p) - np.log1p(-p))

@@ -73,11 +73,11 @@ class Ledger(Tallies):
         judgement: Judgement,
         *,
         key: str,
-        seen: Seen,
-        suggestion: Mapping[str, object] | None,
-        queue: str,
-        replaces: int | None,
-        surplus: str,
+        seen: Seen = Seen.NONE,
+        suggestion: Mapping[str, object] | None = None,
+        queue: str = "",
+        replaces: int | None = None,
+        surplus: str = "",
     ) -> Vote:
         values = {
             "session_id": session.id if session else None,

@@ -109,11 +109,8 @@ class Votes(Queue, Ledger):
                 last.meme_id,
                 Judgement(kind=VoteKind.UNDO),
                 key=key,
-                seen=Seen.NONE,
-                suggestion=None,
                 queue=last.queue,
                 replaces=last.id,
-                surplus="",
             )
             self._drop_expired(session)
             if self._is_free(session, annotator_id, last.meme_id, family=False):
@@ -146,11 +143,7 @@ class Votes(Queue, Ledger):
                 meme_id,
                 judgement,
                 key=key,
-                seen=Seen.NONE,
-                suggestion=None,
-                queue="",
                 replaces=before.id if before else None,
-                surplus="",
             )
 
     def import_vote(
@@ -188,11 +181,6 @@ class Votes(Queue, Ledger):
                 meme_id,
                 judgement,
                 key=key,
-                seen=Seen.NONE,
-                suggestion=None,
-                queue="",
-                replaces=None,
-                surplus="",
             )
 
     def _seen(self, session: Session, annotator_id: str, meme_id: str, place: Place) -> Seen:
