@@ -47,6 +47,8 @@ class Seen:
     """From sending a judgement to having the next meme: one request."""
     errors: list[str] = field(default_factory=list)
     surplus: int = 0
+    repeated: int = 0
+    """Requests sent once more because the connection broke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +253,14 @@ class _Person:
         return answer
 
     async def _post(self, client: httpx.AsyncClient, path: str, **body: object) -> dict[str, Any]:
-        response = await client.post(path, json=body)
+        """Send as the page does: once more where the connection breaks, except for a join."""
+        try:
+            response = await client.post(path, json=body)
+        except httpx.TransportError:
+            if path == "label/join":
+                raise
+            self.seen.repeated += 1
+            response = await client.post(path, json=body)
         response.raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer
@@ -284,6 +293,7 @@ def to_markdown(
             f"| memes judged twice by somebody | {counted.double} |",
             f"| acknowledged votes that are not in the file | {counted.lost} |",
             f"| kept as surplus | {seen.surplus} |",
+            f"| requests sent again after a broken connection | {seen.repeated} |",
             f"| errors shown to anybody | {len(seen.errors)} |",
             f"| `PRAGMA integrity_check` | {'ok' if counted.sound else 'failed'} |",
             "",

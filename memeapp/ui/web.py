@@ -36,6 +36,9 @@ from memeapp.ui.theme import head, theme
 if TYPE_CHECKING:
     from memeapp.wiring import App
 
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection stays open: longer than people think about a meme."""
+
 
 class Login(BaseModel):
     password: Annotated[str, Field(max_length=1000)]
@@ -100,7 +103,12 @@ def serve(app: App, *, announce: Callable[[str], object]) -> None:
                 announce(notice)
         except MemeAppError as error:  # labelling and retraining are the way out
             announce(f"Nothing can be classified yet. {error}")
-        config = uvicorn.Config(build_app(app), log_level="warning", server_header=False)
+        config = uvicorn.Config(
+            build_app(app),
+            log_level="warning",
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
         if password := app.auth.generate():
             announce(f"Admin password, shown this once: {password}")
         host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host

@@ -40,12 +40,14 @@ window.memeapp.label = (root) => {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
     };
-    let response;
-    try {
-      response = await fetch(`label/${address}`, options);
-    } catch {
-      throw new Error("The server cannot be reached. Nothing is lost: try again.");
-    }
+    /* A connection can break at any moment. What is sent twice counts once; only to join twice
+       would make two people. */
+    const once = () => fetch(`label/${address}`, options);
+    const response = await once()
+      .catch((broken) => (address === "join" ? Promise.reject(broken) : once()))
+      .catch(() => {
+        throw new Error("The server cannot be reached. Nothing is lost: try again.");
+      });
     if (response.ok) return response.json();
     const { detail } = await response.json().catch(() => ({}));
     const sentence =
@@ -293,11 +295,9 @@ window.memeapp.label = (root) => {
   };
 
   const edit = (vote) => {
-    const fresh = { ...vote.card, key: newKey(), suggestion: vote.suggestion };
+    const fresh = { ...vote.card, key: window.memeapp.newKey(), suggestion: vote.suggestion };
     show(fresh, { ...vote, card: fresh });
   };
-
-  const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
   const undo = () =>
     atOnce(async () => {
@@ -305,7 +305,7 @@ window.memeapp.label = (root) => {
         show(cards[0]);
         return;
       }
-      const answer = await ask("undo", { tab, key: newKey(), since: sittingSince / 1000 });
+      const answer = await ask("undo", { tab, key: window.memeapp.newKey(), since: sittingSince / 1000 });
       load(answer);
       find("answer").hidden = true;
       if (!answer.undone) throw new Error("There is nothing to take back.");

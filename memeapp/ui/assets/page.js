@@ -19,6 +19,12 @@ window.memeapp = {
     }
   },
 
+  /* Names one thing that is sent, so that the server knows it when it comes again. */
+  newKey() {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  },
+
   /* The admin's dashboard: its buttons name the event they stand for. */
   dashboard(element, trigger) {
     /* The dashboard comes with a login and goes with a logout, and the sessions with it. */

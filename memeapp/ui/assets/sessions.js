@@ -127,8 +127,6 @@ window.memeapp.sessions = (root) => {
     element("p", "Judged unseen: without uncovering the picture. Exposure: seconds of looking at uncovered pictures, weighed by how severe the model finds them.", place).className = "legend";
   };
 
-  const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-
   const disputed = async (id, box) => {
     const found = await fetched(`/${id}/disputed`);
     if (!found) return;
@@ -164,7 +162,7 @@ window.memeapp.sessions = (root) => {
       else return;
       event.preventDefault();
     });
-    const key = newKey();
+    const key = window.memeapp.newKey();
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const labels = Object.fromEntries(boxes.map((one) => [one.name, one.checked]));
