@@ -1,4 +1,5 @@
-"""Zips from outside: judged by their table of contents, then unpacked into a folder of our own."""
+"""Zips: those from outside are judged by their table of contents, then unpacked into a folder of
+our own; ours are packed."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +17,7 @@ from memeapp.errors import BadInput, Busy
 
 MAX_ENTRIES = 50_000
 MAX_BYTES = 8 * 2**30
-"""Of all files together, unpacked."""
+"""Of all files together, unpacked, where nothing else is said."""
 MAX_RATIO = 100
 """Unpacked to packed; small files may shrink by more."""
 SMALL = 2**20
@@ -25,25 +26,48 @@ MAX_NAME_BYTES = 200
 MAX_DEPTH = 8
 NESTED = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".jar")
 CHUNK = 2**20
+UNPACKED = "unpacked"
 
 _IGNORED = ("__MACOSX", "Thumbs.db")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @contextmanager
-def unpacked(archive: Path, within: Path) -> Iterator[Path]:
+def unpacked(
+    archive: Path,
+    within: Path,
+    *,
+    max_bytes: int | None = None,
+    on_file: Callable[[int, int], None] = lambda done, files: None,
+) -> Iterator[Path]:
     """The folder that a zip holds, unpacked below `within` while the context lasts.
 
     One archive at a time; what an interrupted run left is removed first. A single folder at the
     top of the zip is entered. Hidden files are left out.
+
+    Args:
+        max_bytes: of all files together, unpacked; `MAX_BYTES` if None.
+        on_file: called with files done and files in all before each of them.
 
     Raises:
         BadInput: the file is no zip, is damaged, or has an entry that is not taken; the message
             names the entry and the limit, and nothing was unpacked.
         Busy: another archive is being unpacked there.
     """
+    with own_folder(within) as folder:
+        _unpack(archive, folder, MAX_BYTES if max_bytes is None else max_bytes, on_file)
+        yield _top(folder)
+
+
+@contextmanager
+def own_folder(within: Path) -> Iterator[Path]:
+    """An empty folder for what is imported, there while the context lasts.
+
+    Raises:
+        Busy: another import is using it.
+    """
     within.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = within / "unpacked"
+    folder = within / UNPACKED
     with (within / ".unpacking").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,16 +76,33 @@ def unpacked(archive: Path, within: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             folder.mkdir(mode=0o700)
-            _unpack(archive, folder)
-            yield _top(folder)
+            yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unpack(archive: Path, folder: Path) -> None:
+def pack(
+    folder: Path, archive: Path, on_file: Callable[[int, int], None] = lambda done, files: None
+) -> None:
+    """Write a zip of a folder, under its name; pictures are stored, tables are squeezed.
+
+    Args:
+        on_file: called with files done and files in all before each of them.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    with zipfile.ZipFile(archive, "w") as packed:
+        for done, path in enumerate(files):
+            on_file(done, len(files))
+            method = zipfile.ZIP_STORED if path.suffix == ".jpg" else zipfile.ZIP_DEFLATED
+            packed.write(path, path.relative_to(folder.parent), compress_type=method)
+
+
+def _unpack(
+    archive: Path, folder: Path, max_bytes: int, on_file: Callable[[int, int], None]
+) -> None:
     try:
         with zipfile.ZipFile(archive) as opened:
-            entries = _check(archive, opened.infolist())
+            entries = _check(archive, opened.infolist(), max_bytes)
             free = shutil.disk_usage(folder).free
             wanted = sum(info.file_size for _, info in entries)
             if wanted > free:
@@ -69,7 +110,8 @@ def _unpack(archive: Path, folder: Path) -> None:
                     f"{archive.name} unpacks to {wanted:,} bytes, the disk of {folder.parent} has "
                     f"{free:,} free; make room."
                 )
-            for name, info in entries:
+            for done, (name, info) in enumerate(entries):
+                on_file(done, len(entries))
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 # A file never grows beyond the size that was judged: zipfile stops reading there.
@@ -86,7 +128,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def _check(
-    archive: Path, infos: Sequence[zipfile.ZipInfo]
+    archive: Path, infos: Sequence[zipfile.ZipInfo], max_bytes: int
 ) -> list[tuple[PurePosixPath, zipfile.ZipInfo]]:
     """The files to unpack under their names. Raises: BadInput, if one entry is not taken."""
     if len(infos) > MAX_ENTRIES:
@@ -110,9 +152,9 @@ def _check(
             raise BadInput(f"{entry}: this name is in the archive twice; give each its own.")
         files[name] = info
         total += info.file_size
-        if total > MAX_BYTES:
+        if total > max_bytes:
             raise BadInput(
-                f"{entry}: up to here it unpacks to {total:,} bytes, {MAX_BYTES:,} are allowed; "
+                f"{entry}: up to here it unpacks to {total:,} bytes, {max_bytes:,} are allowed; "
                 "split it."
             )
     if both := sorted(folders & set(files)):

@@ -81,10 +81,19 @@ class Settings:
     holdout_share: float = _setting(
         0.2, _share, "share of template families held out for evaluation"
     )
+    gate_margin: float = _setting(
+        0.02,
+        _share,
+        "a new version answers by itself if A and B on held-out memes are, with 90 % certainty, "
+        "not worse by more than this",
+    )
     votes_per_meme: int = _setting(
         3, _positive, "answers a meme wants in a new session, unless the admin says otherwise"
     )
     max_upload_mb: int = _setting(20, _positive, "largest picture file, in megabytes")
+    max_import_mb: int = _setting(
+        20_000, _positive, "largest import from the Admin page, packed or not, in megabytes"
+    )
     max_text: int = _setting(2000, _positive, "longest text of a meme, in characters")
 
     @classmethod

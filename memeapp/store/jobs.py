@@ -1,4 +1,4 @@
-"""Training jobs, one active at a time, and the record of the versions they made."""
+"""Jobs, one active at a time of each kind, and the record of the versions that trainings made."""
 
 from __future__ import annotations
 
@@ -10,27 +10,44 @@ from typing import Any
 
 from memeapp.errors import BadInput, Busy, NotFound
 from memeapp.store.connections import Connections, now
-from memeapp.types import JobState, ModelVersion, TrainingJob
+from memeapp.types import Job, JobKind, JobState, ModelVersion
+
+_AT_WORK = {
+    JobKind.TRAIN: "A training job is at work",
+    JobKind.IMPORT: "An import is at work",
+    JobKind.EXPORT: "An export is at work",
+}
 
 
 class Jobs(Connections):
-    """Training jobs and model versions."""
+    """Jobs and model versions."""
 
-    def add_job(self, encoder: str = "") -> TrainingJob:
-        """Queue a training job on this encoder.
+    def add_job(
+        self,
+        encoder: str = "",
+        *,
+        kind: JobKind = JobKind.TRAIN,
+        options: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Queue a job.
+
+        Args:
+            encoder: that a training is to use.
+            options: what else it is asked for; goes into the database as JSON.
 
         Raises:
-            Busy: if one is queued or running.
+            Busy: if one of this kind is queued or running.
         """
         time = now()
         try:
             with self._writing() as db:
                 cursor = db.execute(
-                    "INSERT INTO jobs (state, encoder, created_at, updated_at) VALUES (?, ?, ?, ?)",
-                    [JobState.QUEUED, encoder, time, time],
+                    "INSERT INTO jobs (state, kind, encoder, options, created_at, updated_at)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    [JobState.QUEUED, kind, encoder, json.dumps(dict(options or {})), time, time],
                 )
         except sqlite3.IntegrityError as error:
-            raise Busy("A training job is at work; wait until it has ended.") from error
+            raise Busy(f"{_AT_WORK[kind]}; wait until it has ended.") from error
         return self.job(int(cursor.lastrowid or 0))
 
     def update_job(
@@ -43,7 +60,8 @@ class Jobs(Connections):
         message: str | None = None,
         version: str | None = None,
         pid: int | None = None,
-    ) -> TrainingJob:
+        result: Mapping[str, Any] | None = None,
+    ) -> Job:
         """Write down what is new. A job that has ended stays as it is: whoever comes late loses.
 
         Raises:
@@ -56,6 +74,7 @@ class Jobs(Connections):
             "message": message,
             "version": version,
             "pid": pid,
+            "result": None if result is None else json.dumps(dict(result), ensure_ascii=False),
         }
         changes = {name: value for name, value in news.items() if value is not None}
         changes["updated_at"] = now()
@@ -67,7 +86,7 @@ class Jobs(Connections):
             )
         return self.job(id)
 
-    def job(self, id: int) -> TrainingJob:
+    def job(self, id: int) -> Job:
         """The job of this number.
 
         Raises:
@@ -75,16 +94,24 @@ class Jobs(Connections):
         """
         row = next(self._db.query("SELECT * FROM jobs WHERE id = ?", [id]), None)
         if row is None:
-            raise NotFound(f"There is no training job {id}.")
+            raise NotFound(f"There is no job {id}.")
         return _job(row)
 
-    def latest_job(self) -> TrainingJob | None:
-        rows = self._db.query("SELECT * FROM jobs ORDER BY id DESC LIMIT 1")
-        return next((_job(row) for row in rows), None)
+    def latest_job(self, kind: JobKind = JobKind.TRAIN) -> Job | None:
+        return next(iter(self.jobs(kind, limit=1)), None)
 
-    def active_jobs(self) -> list[TrainingJob]:
-        """The job that is queued or running, if there is one."""
-        rows = self._db.query("SELECT * FROM jobs WHERE state IN ('queued', 'running')")
+    def jobs(self, kind: JobKind, *, limit: int) -> list[Job]:
+        """The last jobs of a kind, newest first."""
+        rows = self._db.query(
+            "SELECT * FROM jobs WHERE kind = ? ORDER BY id DESC LIMIT ?", [kind, limit]
+        )
+        return [_job(row) for row in rows]
+
+    def active_jobs(self, kind: JobKind = JobKind.TRAIN) -> list[Job]:
+        """The job of a kind that is queued or running, if there is one."""
+        rows = self._db.query(
+            "SELECT * FROM jobs WHERE kind = ? AND state IN ('queued', 'running')", [kind]
+        )
         return [_job(row) for row in rows]
 
     def request_cancel(self, id: int) -> None:
@@ -126,8 +153,8 @@ class Jobs(Connections):
         return [_version(row) for row in rows]
 
 
-def _job(row: Mapping[str, Any]) -> TrainingJob:
-    return TrainingJob(
+def _job(row: Mapping[str, Any]) -> Job:
+    return Job(
         id=row["id"],
         state=JobState(row["state"]),
         stage=row["stage"],
@@ -138,6 +165,9 @@ def _job(row: Mapping[str, Any]) -> TrainingJob:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         encoder=row["encoder"],
+        kind=JobKind(row["kind"]),
+        options=json.loads(row["options"]),
+        result=json.loads(row["result"]),
     )
 
 

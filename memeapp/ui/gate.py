@@ -8,6 +8,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from memeapp.service.incoming import CHUNK
+
 HEADERS = {
     # Gradio compiles its templates in the browser: it needs 'unsafe-inline' and 'unsafe-eval'.
     "Content-Security-Policy": (
@@ -32,6 +34,7 @@ CLOSED = (
     "/gradio_api/proxy=",
 )
 UPLOAD = "/gradio_api/upload"
+PIECE = "/transfer/uploads/"
 MAX_BODY = 2**20
 """Bytes of a request that is no upload. Without a bound, one request could take gigabytes."""
 
@@ -76,7 +79,10 @@ class Gate:
             headers.get("x-forwarded-host"),
         ):
             return PlainTextResponse("Requests from other sites are not taken.", 403)
-        limit = MAX_BODY + (self.max_upload if path.startswith(UPLOAD) else 0)
+        if path.startswith(PIECE):
+            limit = CHUNK
+        else:
+            limit = MAX_BODY + (self.max_upload if path.startswith(UPLOAD) else 0)
         if (length := headers.get("content-length", "0" if _bodiless(headers) else "")) == "":
             return PlainTextResponse("Say how long the request is.", 411)
         if not length.isdecimal() or int(length) > limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database, Migrations
 
-from memeapp.errors import BadInput, Mismatch
+from memeapp.errors import BadInput, Busy, Mismatch
 from memeapp.judging import Judgement, Suggestions, VoteKind
 from memeapp.migrations import MIGRATIONS, migrate
 from memeapp.store import Store
+from memeapp.types import Job, JobKind, JobState
 
 
 def test_migrating_twice_changes_nothing() -> None:
@@ -174,4 +176,30 @@ def test_without_people_there_is_no_session_to_begin_with(tmp_path: Path) -> Non
     store = Store(tmp_path / "data")
     assert store.sessions() == []
     assert [vote.annotator_id for vote in store.standing_votes()] == ["mami", "mami"]
+    store.close()
+
+
+def test_jobs_of_before_are_trainings_and_one_of_each_kind_may_be_at_work(tmp_path: Path) -> None:
+    with Database(tmp_path / "memeapp.db", execute_plugins=False) as db:
+        MIGRATIONS.apply(db, stop_before="0004_job_kinds")
+        db.execute(
+            "INSERT INTO jobs (state, stage, progress, message, version, pid, encoder, created_at,"
+            " updated_at) VALUES ('running', 'Encoding', 0.5, 'm', 'v1', 7, 'e', 'then', 'now')"
+        )
+        db.commit()
+    store = Store(tmp_path)
+    job = Job(1, JobState.RUNNING, "Encoding", 0.5, "m", "v1", 7, "then", "now", "e")
+    assert store.latest_job() == job
+    assert (job.kind, job.options, job.result) == (JobKind.TRAIN, {}, {})
+    with pytest.raises(Busy, match="A training job is at work"):
+        store.add_job()
+    there = store.add_job(kind=JobKind.IMPORT, options={"name": "é.zip"})
+    assert store.job(there.id).options == {"name": "é.zip"}
+    with pytest.raises(Busy, match="An import is at work"):
+        store.add_job(kind=JobKind.IMPORT)
+    assert store.add_job(kind=JobKind.EXPORT).kind is JobKind.EXPORT
+    assert store.latest_job() == job
+    assert store.active_jobs(JobKind.IMPORT) == [there]
+    with pytest.raises(sqlite3.IntegrityError):
+        store._db.execute("UPDATE jobs SET kind = 'dance'")
     store.close()
