@@ -22,6 +22,8 @@ TABLES = ("training.csv", "data.csv", "test.csv", "Test.csv", "data.jsonl", "met
 """MAMI's names and ours, the preferred first."""
 VOTES = ("votes.jsonl", "votes.csv")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif")
+HELD_OUT = "held_out"
+"""A column that exports of before did not have."""
 RECORD = ("number", "id", "sha256", "phash", "text_source", "origin")
 """Columns of our exports that say which meme a picture was; all of them or none."""
 MAX_ORIGIN = 300
@@ -34,6 +36,7 @@ _PATTERNS = {
     "phash": re.compile("[0-9a-f]{16}"),
     "text_source": re.compile("|".join(TextSource)),
     "origin": re.compile(f"[^\\x00-\\x1f\\x7f]{{0,{MAX_ORIGIN}}}"),
+    HELD_OUT: re.compile("[01]?"),
 }
 
 
@@ -49,6 +52,7 @@ class Record:
     phash: str
     text_source: TextSource
     origin: str
+    held_out: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +243,8 @@ def _judged(
 
 def _record(problems: Problems, line: int, cells: Mapping[str, str]) -> Record | None:
     values = {column: cells[column].strip() for column in RECORD}
-    wrong = [column for column in RECORD if not _PATTERNS[column].fullmatch(values[column])]
+    values[HELD_OUT] = cells.get(HELD_OUT, "").strip()
+    wrong = [column for column in values if not _PATTERNS[column].fullmatch(values[column])]
     for column in wrong:
         problems.add(
             line,
@@ -255,6 +260,7 @@ def _record(problems: Problems, line: int, cells: Mapping[str, str]) -> Record |
         values["phash"],
         TextSource(values["text_source"]),
         values["origin"],
+        bool(int(values[HELD_OUT])) if values[HELD_OUT] else None,
     )
 
 

@@ -1,100 +1,79 @@
-"""The training process: started, watched, cancelled, survived. Its state is in the database."""
+"""The training process: which encoder, which votes, and what became of it."""
 
 from __future__ import annotations
 
-import logging
-import os
-import subprocess
-import sys
-import threading
-from datetime import UTC, datetime
-from pathlib import Path
-
-import psutil
-
+from memeapp.crowd.aggregate import METHODS
 from memeapp.encoders import check_encoder
-from memeapp.errors import BadSetting, Cancelled, MemeAppError, NotFound
+from memeapp.errors import BadSetting, MemeAppError
+from memeapp.learn.gate import Verdict
 from memeapp.learn.recipe import BEST, Recipe
+from memeapp.processes import Processes
 from memeapp.service.features import Report
-from memeapp.service.training import Trained, Training
+from memeapp.service.training import VOTES, Trained, Training
 from memeapp.settings import Settings
 from memeapp.store import Store
-from memeapp.types import JobState, TrainingJob
-
-START_SECONDS = 60
-"""A job that has no process after this long will never have one."""
+from memeapp.types import Job, JobKind, JobState
 
 LONGEST_NAME = 500
 """Characters of an encoder's name; `local-dir:` and a path are one."""
 
-log = logging.getLogger(__name__)
 
+class Jobs(Processes):
+    """Trainings."""
 
-class Jobs:
-    """One training job at a time, in a process of its own at low priority."""
+    kind = JobKind.TRAIN
+    cancelled = "Cancelled by an admin; the running version stays."
+    died = (
+        "The training process ended before it was done; start it again, what was encoded is kept."
+    )
 
     def __init__(self, store: Store, training: Training, settings: Settings) -> None:
-        self._store = store
+        super().__init__(store, settings)
         self._training = training
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
 
-    def start(self, encoder: str | None = None) -> TrainingJob:
+    def start(
+        self,
+        encoder: str | None = None,
+        *,
+        aggregation: str = "majority",
+        votes: str = "blind",
+    ) -> Job:
         """Start a training in a new process and come back within 3 s; see `queue`."""
-        job = self.queue(encoder)
-        if not job.state.active:
-            return job
-        with self._lock:
-            log_file = self._log_file(job.id)
-            log_file.parent.mkdir(parents=True, exist_ok=True)
-            with log_file.open("wb") as output:
-                self._child = subprocess.Popen(
-                    [sys.executable, "-m", "memeapp", "train", "--job", str(job.id)],
-                    env={**os.environ, **self._settings.to_env()},
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            self._store.update_job(job.id, pid=self._child.pid)
-        return self._store.job(job.id)
+        job = self.queue(encoder, aggregation=aggregation, votes=votes)
+        return self._spawn(job) if job.state.active else job
 
-    def queue(self, encoder: str | None = None) -> TrainingJob:
+    def queue(
+        self,
+        encoder: str | None = None,
+        *,
+        aggregation: str = "majority",
+        votes: str = "blind",
+    ) -> Job:
         """Queue a job, which this or another process then runs.
 
         If the encoder cannot be had here, the job returned has failed and says why.
 
         Args:
             encoder: as `open_encoder` takes it; `Training.usual_encoder()` if empty.
+            aggregation, votes: as `Training.train` takes them.
 
         Raises:
-            BadSetting: if `encoder` cannot be a name; nothing is queued.
+            BadSetting: if `encoder` cannot be a name, or there is no such aggregation or choice of
+                votes; nothing is queued.
             TooFewLabels: if there is not enough to learn from; nothing is queued.
             Busy: if a job is queued or running.
         """
         name = _checked_name(encoder or "") or self._training.usual_encoder()
+        for value, known in ((aggregation, METHODS), (votes, VOTES)):
+            if value not in known:
+                raise BadSetting(f"{value[:80]!r} is none of {', '.join(known)}; choose one.")
         self._training.check()
-        with self._lock:
-            self._mark_dead()
-            job = self._store.add_job(name)
+        job = self._add(name, {"aggregation": aggregation, "votes": votes})
         try:
             check_encoder(name)
         except MemeAppError as error:
             return self._store.update_job(job.id, state=JobState.FAILED, message=str(error))
         return job
-
-    def latest(self) -> TrainingJob | None:
-        """The newest job; one whose process is gone is marked failed first."""
-        with self._lock:
-            self._mark_dead()
-        return self._store.latest_job()
-
-    def cancel(self, job_id: int) -> None:
-        """Ask a job to stop; it does so at its next report. Raises: NotFound."""
-        if not self._store.job(job_id).state.active:
-            raise NotFound(f"Job {job_id} has ended; there is nothing to cancel.")
-        self._store.request_cancel(job_id)
 
     def run(
         self,
@@ -103,72 +82,39 @@ class Jobs:
         seed: int = 0,
         recipe: Recipe = BEST,
         also: Report | None = None,
-    ) -> TrainingJob:
+    ) -> Job:
         """Do the work of a job in this process; the way it ends is in the job returned.
 
         Args:
             also: told of the progress too, besides the database.
         """
 
-        def report(stage: str, done: float) -> None:
-            if self._store.cancel_requested(job_id):
-                raise Cancelled("Cancelled by an admin; the running version stays.")
-            self._store.update_job(job_id, stage=stage, progress=done)
-            if also:
-                also(stage, done)
-
-        job = self._store.update_job(
-            job_id, state=JobState.RUNNING, stage="Starting", pid=os.getpid()
-        )
-        if not job.state.active:
-            return job
-        try:
+        def work(job: Job, report: Report) -> None:
             trained = self._training.train(
-                report, encoder=job.encoder or None, seed=seed, recipe=recipe
+                report,
+                encoder=job.encoder or None,
+                seed=seed,
+                recipe=recipe,
+                aggregation=job.options.get("aggregation", "majority"),
+                votes=job.options.get("votes", "blind"),
             )
-        except Cancelled as error:
-            self._store.update_job(job_id, state=JobState.CANCELLED, message=str(error))
-        except MemeAppError as error:
-            self._store.update_job(job_id, state=JobState.FAILED, message=str(error))
-        except Exception as error:
-            log.exception("Job %s failed", job_id)
-            self._store.update_job(
-                job_id,
-                state=JobState.FAILED,
-                message=f"{type(error).__name__}: {error}. The log of the job says where.",
-            )
-        except BaseException as error:
-            self._store.update_job(
-                job_id, state=JobState.FAILED, message=f"Stopped by {type(error).__name__}."
-            )
-            raise
-        else:
-            self._store.add_version(trained.version, job_id)
+            self._store.add_version(trained.version, job.id)
             # The name first: should this process die now, it can be told what became of the job.
-            self._store.update_job(job_id, version=trained.version.name, message=_in_words(trained))
-            self._training.promote(trained.version.name)
-            self._store.update_job(job_id, state=JobState.FINISHED, stage="Done", progress=1.0)
-        return self._store.job(job_id)
+            self._store.update_job(
+                job.id,
+                version=trained.version.name,
+                message=_in_words(trained),
+                result={"promoted": passed(trained)},
+            )
+            if passed(trained):
+                self._training.promote(trained.version.name)
 
-    def _mark_dead(self) -> None:
-        if self._child is not None:
-            self._child.poll()
-        for job in self._store.active_jobs():
-            if not _abandoned(job):
-                continue
-            if job.version and self._training.current().name == job.version:
-                self._store.update_job(job.id, state=JobState.FINISHED, stage="Done", progress=1.0)
-            else:
-                self._store.update_job(
-                    job.id,
-                    state=JobState.FAILED,
-                    message="The training process ended before it was done; start it again, "
-                    "what was encoded is kept. "
-                    f"Its log is {self._log_file(job.id).name} in the data folder's logs.",
-                )
+        return self._work(job_id, work, also)
 
-    def _log_file(self, job_id: int) -> Path:
-        return self._settings.data / "logs" / f"job-{job_id}.log"
+    def _was_done(self, job: Job) -> bool:
+        if not job.version:
+            return False
+        return not job.result.get("promoted", True) or self._training.current().name == job.version
 
 
 def _checked_name(encoder: str) -> str:
@@ -181,44 +127,23 @@ def _checked_name(encoder: str) -> str:
     return name
 
 
-def _abandoned(job: TrainingJob) -> bool:
-    if job.pid is not None:
-        return not _is_training(job.pid, since=datetime.fromisoformat(job.updated_at))
-    # Whoever made the job died before it could start a process for it.
-    age = datetime.now(UTC) - datetime.fromisoformat(job.created_at)
-    return age.total_seconds() > START_SECONDS
-
-
-def _is_training(pid: int, since: datetime) -> bool:
-    """Whether this process was there at that time and is one of ours that trains.
-
-    The system gives the numbers of processes that have ended to new ones.
-    """
-    try:
-        process = psutil.Process(pid)
-        if (
-            process.status() == psutil.STATUS_ZOMBIE
-            or process.create_time() > since.timestamp() + 1
-        ):
-            return False
-        return pid == os.getpid() or "train" in process.cmdline()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return False
+def passed(trained: Trained) -> bool:
+    """Whether a new version answers without anybody looking."""
+    return trained.decision is None or trained.decision.verdict is Verdict.PROMOTE
 
 
 def _in_words(trained: Trained) -> str:
-    """How the new version compares, in sentences for the admin."""
-    version, after, before = trained.version, trained.metrics, trained.before
-    if after is None:
-        told = "No held-out meme has a label yet, so nobody knows how good it is."
+    """How the new version compares, and whether it answers, in sentences for the admin."""
+    version, decision = trained.version, trained.decision
+    if decision is None:
+        told = f"{version.name} answers now: there was no version before it."
+    elif passed(trained):
+        told = f"{version.name} answers now, on {version.encoder}. {decision.reason}"
     else:
-        scores = (
-            ("A", after.task_a, before and before.task_a),
-            ("B", after.task_b, before and before.task_b),
+        told = (
+            f"{version.name} is ready, on {version.encoder}, and does not answer yet; "
+            f"{version.parent} goes on. {decision.reason}"
         )
-        parts = [
-            f"{task} {now.value:.3f}" + (f" ({version.parent}: {then.value:.3f})" if then else "")
-            for task, now, then in scores
-        ]
-        told = f"On {after.rows} held-out memes: {', '.join(parts)}."
-    return " ".join([f"{version.name} answers now, on {version.encoder}.", told, *trained.notices])
+        if decision.verdict is Verdict.UNKNOWN:
+            told += " Look at both under Versions, and decide."
+    return " ".join([told, *trained.notices])

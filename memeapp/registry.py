@@ -8,12 +8,13 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from memeapp.errors import Mismatch, NotFound
+from memeapp.errors import Mismatch, NotAllowed, NotFound
 from memeapp.learn.checkpoint import Checkpoint
 from memeapp.learn.data import BadCheckpoint
 from memeapp.types import ModelVersion
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "version.json"
 POINTER = "current"
+DRAFT_SECONDS = 3600
+"""A draft that nobody has touched for so long was left by a process that was killed."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NUMBER = re.compile(r"v(\d+)")
@@ -127,17 +130,24 @@ class Registry:
         recipe: str,
         data: Mapping[str, float | str],
         metrics: Mapping[str, object],
+        files: Mapping[str, bytes] | None = None,
     ) -> ModelVersion:
         """Write a checkpoint as a new version, listed from then on; `promote` makes it answer.
 
         If anything fails nothing is left behind.
+
+        Args:
+            files: what else the version's folder holds, by file name.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._clear_drafts()
         created = datetime.now(UTC)
         draft = Path(tempfile.mkdtemp(dir=self._folder, prefix=".draft-"))
         try:
             draft.chmod(0o755)
             checkpoint.save(draft)
+            for name, content in (files or {}).items():
+                (draft / name).write_bytes(content)
             while True:
                 version = ModelVersion(
                     name=f"v{self._next_number():04d}-{created:%Y%m%d}",
@@ -181,6 +191,36 @@ class Registry:
             os.fsync(file.fileno())
         Path(file.name).replace(self._folder / POINTER)
         _sync(self._folder)
+
+    def delete(self, name: str) -> None:
+        """Remove a version that was trained here, for good.
+
+        Raises:
+            NotFound: if there is no such version.
+            NotAllowed: if it came with the program or answers now.
+        """
+        version = self.find(name)
+        assert version.path is not None
+        if version.path.parent != self._folder:
+            raise NotAllowed(f"{name} came with the program; it stays as the way back.")
+        if self.current().name == name:
+            raise NotAllowed(f"{name} answers now; let another version answer, then delete it.")
+        # Gone at once for everybody; a reader that has its files open reads on.
+        doomed = Path(tempfile.mkdtemp(dir=self._folder, prefix=".draft-")) / name
+        version.path.rename(doomed)
+        _sync(self._folder)
+        shutil.rmtree(doomed.parent, ignore_errors=True)
+
+    def disk_bytes(self, name: str) -> int:
+        """What the files of a version take. Raises: NotFound."""
+        path = self.find(name).path
+        assert path is not None
+        return sum(file.stat().st_size for file in path.iterdir())
+
+    def _clear_drafts(self) -> None:
+        for draft in self._folder.glob(".draft-*"):
+            if draft.stat().st_mtime < time.time() - DRAFT_SECONDS:
+                shutil.rmtree(draft, ignore_errors=True)
 
     def _next_number(self) -> int:
         names = [

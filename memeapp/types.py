@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 
 class TextSource(StrEnum):
@@ -18,8 +19,16 @@ class TextSource(StrEnum):
     """Nobody gave one and nobody has read the picture yet."""
 
 
+class JobKind(StrEnum):
+    """What a job does."""
+
+    TRAIN = "train"
+    IMPORT = "import"
+    EXPORT = "export"
+
+
 class JobState(StrEnum):
-    """Where a training job stands; the last three are final."""
+    """Where a job stands; the last three are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -82,7 +91,10 @@ class Meme:
     phash: str
     """64-bit perceptual hash, 16 hex digits."""
     family: str
-    """Id of the first meme of its near-duplicates; a family is held out whole or not at all."""
+    """Id of the first meme of its near-duplicates by perceptual hash."""
+    template: str
+    """Id of the oldest meme of the families that were found to be of one picture; a template is
+    held out whole or not at all."""
     held_out: bool
     text: str
     text_source: TextSource
@@ -226,8 +238,8 @@ class ModelVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingJob:
-    """One run of the training process, as the database tells it."""
+class Job:
+    """One training, import or export in a process of its own, as the database tells it."""
 
     id: int
     state: JobState
@@ -243,6 +255,11 @@ class TrainingJob:
     updated_at: str
     encoder: str = ""
     """The encoder it was asked to train on; empty for jobs from before this was written down."""
+    kind: JobKind = JobKind.TRAIN
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What it was asked for besides."""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    """What an import reported, or what an export wrote."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from memeapp.auth import Auth
 from memeapp.jobs import Jobs
 from memeapp.labels import MAMI, LabelSchema
+from memeapp.learn.gate import Rule
 from memeapp.ranker import Ranker
 from memeapp.registry import Registry
 from memeapp.service.classify import Classifier
 from memeapp.service.engines import Engines
 from memeapp.service.evaluation import Evaluation
+from memeapp.service.incoming import Incoming
 from memeapp.service.labelling import Labelling
+from memeapp.service.picture import Picture
 from memeapp.service.quality import Quality
 from memeapp.service.ranks import Ranking
 from memeapp.service.training import Training
 from memeapp.service.transfer import Transfer
 from memeapp.settings import Settings
 from memeapp.store import Store
+from memeapp.transfers import ExportJobs, ImportJobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,14 @@ class App:
     classifier: Classifier
     labelling: Labelling
     quality: Quality
+    picture: Picture
     evaluation: Evaluation
     training: Training
     transfer: Transfer
+    incoming: Incoming
     jobs: Jobs
+    imports: ImportJobs
+    exports: ExportJobs
     ranking: Ranking
     ranker: Ranker
     auth: Auth
@@ -53,7 +61,18 @@ def build(settings: Settings) -> App:
     registry = Registry(settings.models, settings.data / "models")
     engines = Engines(settings.encoder, settings.ocr)
     evaluation = Evaluation(store, registry, engines, schema, max_upload_mb=settings.max_upload_mb)
-    training = Training(store, registry, engines, schema, evaluation)
+    training = Training(
+        store, registry, engines, schema, evaluation, rule=Rule(margin=settings.gate_margin)
+    )
+    transfer = Transfer(
+        store,
+        schema,
+        holdout_share=settings.holdout_share,
+        max_upload_mb=settings.max_upload_mb,
+        max_text=settings.max_text,
+        max_import_mb=settings.max_import_mb,
+    )
+    incoming = Incoming(settings.data, settings.max_import_mb)
     return App(
         settings=settings,
         schema=schema,
@@ -70,16 +89,14 @@ def build(settings: Settings) -> App:
         ),
         labelling=Labelling(store, schema, max_text=settings.max_text),
         quality=Quality(store, schema),
+        picture=Picture(store, schema),
         evaluation=evaluation,
         training=training,
-        transfer=Transfer(
-            store,
-            schema,
-            holdout_share=settings.holdout_share,
-            max_upload_mb=settings.max_upload_mb,
-            max_text=settings.max_text,
-        ),
+        transfer=transfer,
+        incoming=incoming,
         jobs=Jobs(store, training, settings),
+        imports=ImportJobs(store, transfer, incoming, settings),
+        exports=ExportJobs(store, transfer, settings),
         ranking=Ranking(store, registry, engines, schema),
         ranker=Ranker(settings),
         auth=Auth(settings.data, settings.admin_password),

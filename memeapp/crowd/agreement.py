@@ -64,13 +64,13 @@ def agreement(
     counts = vote_counts(votes)
     of_label = counts.index.get_level_values("label")
     return {
-        label: _label_agreement(counts[of_label == label].to_numpy(np.int64), resamples, seed)
+        label: label_agreement(counts[of_label == label].to_numpy(np.int64), resamples, seed)
         for label in labels
     }
 
 
-def _label_agreement(counts: NDArray[np.int64], resamples: int, seed: int) -> Agreement:
-    """From (N, 2) counts of yes and no, a row for each judged meme."""
+def label_agreement(counts: NDArray[np.int64], resamples: int = 1000, seed: int = 0) -> Agreement:
+    """`agreement` on one label, from (N, 2) counts of yes and no, a row for each judged meme."""
     votes = counts.sum(axis=1)
     memes = int((votes >= 2).sum())
     pairs = int((votes * (votes - 1) // 2).sum())

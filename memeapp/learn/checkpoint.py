@@ -237,6 +237,8 @@ class Checkpoint:
                 f"{manifest.get('weights_sha256')}; the two are not of one model. Copy both again."
             )
         try:
+            if odd := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+                raise ValueError(f"{odd[0]!r} holds numbers that are not finite")
             labels = tuple(manifest["labels"])
             recipe = Recipe.from_dict(manifest["recipe"])
             widths = manifest["image_width"], manifest["text_width"]

@@ -166,25 +166,39 @@ def _statistics(truth: Array, probabilities: Array, decisions: Array, weights: A
     return np.column_stack([f1[:, 0], task_b_score, *means, f1, auc, error])
 
 
-def _weightings(rows: int, resamples: int, seed: int) -> Iterator[Array]:
-    """Bootstrap resamples as row counts, in chunks of shape (at most CHUNK, rows)."""
+def _weightings(groups: NDArray[np.int64], resamples: int, seed: int) -> Iterator[Array]:
+    """Bootstrap resamples of whole groups as row counts, in chunks of shape (at most CHUNK, N)."""
     rng = np.random.default_rng(seed)
+    count = int(groups.max()) + 1
     for start in range(0, resamples, CHUNK):
         size = min(CHUNK, resamples - start)
-        yield rng.multinomial(rows, np.full(rows, 1 / rows), size=size).astype(np.float64)
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=size)
+        yield drawn[:, groups].astype(np.float64)
 
 
 def resampled(
-    truth: Array, probabilities: Array, decisions: Array, *, resamples: int = 1000, seed: int = 0
+    truth: Array,
+    probabilities: Array,
+    decisions: Array,
+    *,
+    groups: ArrayLike | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> tuple[Array, Array]:
     """A, B, mean AUC and calibration error, then per label F1, AUC and calibration error.
 
     (4 + 3 C,) as measured and (resamples, 4 + 3 C) under bootstrap resamples of whole rows. The
-    same seed and number of rows give the same resamples, so that two models can be paired.
+    same seed and groups give the same resamples, so that two models can be paired.
+
+    Args:
+        groups: (N,) rows of the same value are drawn together; each for itself if None.
     """
+    together = (
+        np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    )
     spread = [
         _statistics(truth, probabilities, decisions, weights)
-        for weights in _weightings(len(truth), resamples, seed)
+        for weights in _weightings(together, resamples, seed)
     ]
     point = _statistics(truth, probabilities, decisions, np.ones((1, len(truth))))[0]
     return point, np.concatenate(spread)

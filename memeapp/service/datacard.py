@@ -105,6 +105,7 @@ def _features(labels: Iterable[str]) -> list[tuple[str, str]]:
         ("image", "image"),
         ("number", "int64"),
         ("id", "string"),
+        ("held_out", "int64"),
         ("text", "string"),
         ("text_source", "string"),
         ("votes", "int64"),

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memeapp.corpus import read_corpus
-from memeapp.errors import BadTable, TooFewLabels
+from memeapp.crowd.targets import soft_targets
+from memeapp.errors import BadTable, Cancelled, MemeAppError, Mismatch, TooFewLabels
 from memeapp.images import decode_file
 from memeapp.labels import LabelSchema
 from memeapp.learn.checkpoint import Checkpoint
 from memeapp.learn.data import FeatureSet
+from memeapp.learn.gate import Decision, Rule, Verdict, judge
 from memeapp.learn.metrics import Metrics, measure
 from memeapp.registry import Registry
 from memeapp.service.engines import Engines
-from memeapp.service.features import Report, feature_set, prepare, soft_targets
+from memeapp.service.features import Report, feature_set, prepare
 from memeapp.store import Store
 from memeapp.types import Meme, ModelVersion
+
+log = logging.getLogger(__name__)
 
 
 class Evaluation:
@@ -62,6 +69,16 @@ class Evaluation:
             Mismatch: if the version knows other labels than the schema.
             Unavailable: if the version's encoder cannot be had.
         """
+        answers = self.answers(version, memes, report)
+        return answers.measure() if answers else None
+
+    def answers(
+        self, version: ModelVersion, memes: Sequence[Meme], report: Report
+    ) -> Answers | None:
+        """What a version says of those of these memes that have votes; None if none has.
+
+        Raises: as `on_memes`.
+        """
         self._schema.check_version(version)
         targets = soft_targets(self._store.standing_votes(blind=True), self._schema.names)
         judged = [meme for meme in memes if meme.id in targets]
@@ -70,7 +87,41 @@ class Evaluation:
         encoder = self._engines.encoder_for(version.encoder)
         judged, _ = prepare(self._store, judged, encoder, self._engines.ocr, report)
         rows = feature_set(self._store, judged, encoder, targets, self._schema.names)
-        return measure_on(self._registry.load(version.name), rows)
+        return Answers.of(self._registry.load(version.name), rows)
+
+    def gate(
+        self,
+        current: ModelVersion,
+        answers: Answers | None,
+        memes: Sequence[Meme],
+        rule: Rule,
+        report: Report,
+    ) -> tuple[Answers | None, Decision]:
+        """What the current version says of a candidate's memes, and the gate of both.
+
+        Args:
+            answers: None: no held-out meme has a label.
+            memes: the memes of `answers`, and others.
+        """
+
+        def comparing(stage: str, done: float) -> None:
+            report(f"Comparing with {current.name} · {stage}", done)
+
+        if answers is None:
+            reason = "No held-out meme has a label yet, so nobody knows which is better."
+            return None, Decision(Verdict.UNKNOWN, reason, rule, 0)
+        known = set(answers.rows.ids)
+        try:
+            before = self.answers(current, [m for m in memes if m.id in known], comparing)
+            if before is None:
+                raise Mismatch("its memes lost their votes meanwhile")
+            return before, answers.against(before, rule)
+        except Cancelled:
+            raise
+        except (MemeAppError, ValueError) as error:
+            log.warning("%s cannot be compared: %s", current.name, error)
+            reason = f"{current.name} cannot be measured for comparison: {error}"
+            return None, Decision(Verdict.UNKNOWN, reason, rule, len(known))
 
     def on_folder(
         self, folder: Path, report: Report, name: str | None = None, *, read_text: bool = False
@@ -106,11 +157,43 @@ class Evaluation:
             targets=np.array(targets, dtype=np.float32),
             labels=names,
         )
-        return measure_on(self._registry.load(version.name), judged)
+        return Answers.of(self._registry.load(version.name), judged).measure()
 
 
-def measure_on(checkpoint: Checkpoint, judged: FeatureSet) -> Metrics:
-    """A checkpoint's answers against the majority of the votes; a tie counts as no."""
-    truth = np.where(np.isnan(judged.targets), np.nan, judged.targets > 0.5)
-    probabilities = checkpoint.predict(judged.image, judged.text)
-    return measure(truth, probabilities, checkpoint.decide(probabilities), labels=judged.labels)
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What a model says of N labelled memes that it was not trained on."""
+
+    rows: FeatureSet
+    truth: NDArray[np.float64]
+    """(N, C) majority of the votes, NaN where nobody judged; a tie counts as no."""
+    probabilities: NDArray[np.float64]
+    decisions: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, rows: FeatureSet) -> Answers:
+        truth = np.where(np.isnan(rows.targets), np.nan, rows.targets > 0.5)
+        probabilities = checkpoint.predict(rows.image, rows.text)
+        return cls(rows, truth, probabilities, checkpoint.decide(probabilities))
+
+    def measure(self) -> Metrics:
+        return measure(self.truth, self.probabilities, self.decisions, labels=self.rows.labels)
+
+    def against(self, current: Answers, rule: Rule) -> Decision:
+        """What the gate says of these answers beside those of the current version.
+
+        Raises:
+            ValueError: if they are not about the same memes with the same votes.
+        """
+        if self.rows.ids != current.rows.ids or not np.array_equal(
+            self.truth, current.truth, equal_nan=True
+        ):
+            raise ValueError("Two versions are compared on the same memes and votes only.")
+        return judge(
+            self.truth,
+            (self.probabilities, self.decisions),
+            (current.probabilities, current.decisions),
+            labels=self.rows.labels,
+            groups=self.rows.groups,
+            rule=rule,
+        )

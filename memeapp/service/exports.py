@@ -6,15 +6,15 @@ import csv
 import hashlib
 import math
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from memeapp.corpus import FILE, RECORD, TEXT
+from memeapp.corpus import FILE, HELD_OUT, RECORD, TEXT
+from memeapp.crowd.targets import soft_targets
 from memeapp.errors import BadInput
 from memeapp.judging import Session, Vote
 from memeapp.labels import LabelSchema
-from memeapp.service.features import soft_targets
 from memeapp.store import Store
 from memeapp.tables import write_csv, write_json_lines
 from memeapp.types import Meme
@@ -101,7 +101,12 @@ def gather(
 
 
 def write_export(
-    folder: Path, what: Gathered, store: Store, format: str, card: str | None = None
+    folder: Path,
+    what: Gathered,
+    store: Store,
+    format: str,
+    card: str | None = None,
+    on_meme: Callable[[int, int], None] = lambda done, memes: None,
 ) -> None:
     """Write it to a new folder, its tables last.
 
@@ -121,7 +126,7 @@ def write_export(
     vote_columns = (*_VOTE_COLUMNS, *labels)
     match format:
         case "mami":
-            _write_mami(folder, what, store)
+            _write_mami(folder, what, store, on_meme)
             write_csv(folder / "votes.csv", vote_columns, _votes(what))
         case "csv":
             shares = [f"{label}_share" for label in labels]
@@ -132,7 +137,7 @@ def write_export(
             write_json_lines(folder / "labels.jsonl", _aggregated(what))
             write_json_lines(folder / "votes.jsonl", _votes(what))
         case "huggingface":
-            _write_splits(folder, what, store)
+            _write_splits(folder, what, store, on_meme)
             public = ({k: v for k, v in row.items() if k not in _PRIVATE} for row in _votes(what))
             write_json_lines(folder / "votes.jsonl", public)
             (folder / "README.md").write_text(card or "", encoding="utf-8")
@@ -152,42 +157,50 @@ def _names(store: Store, real: bool) -> dict[str, str]:
     return names
 
 
-def _write_mami(folder: Path, what: Gathered, store: Store) -> None:
+def _write_mami(
+    folder: Path, what: Gathered, store: Store, on_meme: Callable[[int, int], None]
+) -> None:
     """`images/` and `data.csv`, which is for programs and gives every text as it is."""
     (folder / "images").mkdir()
-    rows = list(_with_pictures(folder / "images", what, what.memes, store))
+    rows = list(_with_pictures(folder / "images", what, what.memes, store, on_meme))
     with (folder / "data.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t")
-        columns = (FILE, *what.schema.names, "text", *RECORD)
+        columns = (FILE, *what.schema.names, "text", *RECORD, HELD_OUT)
         writer.writerow([TEXT if column == "text" else column for column in columns])
         for row in rows:
             cells = [row[column] for column in columns]
             writer.writerow(["" if cell is None else cell for cell in cells])
 
 
-def _write_splits(folder: Path, what: Gathered, store: Store) -> None:
+def _write_splits(
+    folder: Path, what: Gathered, store: Store, on_meme: Callable[[int, int], None]
+) -> None:
     """Hugging Face's imagefolder: held-out memes are the test split."""
     for split, held_out in (("train", False), ("test", True)):
         memes = [meme for meme in what.memes if meme.held_out is held_out]
         if memes:
             place = folder / "data" / split
             place.mkdir(parents=True)
-            rows = list(_with_pictures(place, what, memes, store))
+            rows = list(_with_pictures(place, what, memes, store, on_meme))
             write_json_lines(place / "metadata.jsonl", rows)
 
 
 def _with_pictures(
-    place: Path, what: Gathered, memes: Iterable[Meme], store: Store
+    place: Path,
+    what: Gathered,
+    memes: Sequence[Meme],
+    store: Store,
+    on_meme: Callable[[int, int], None],
 ) -> Iterable[Row]:
     """Copies each picture and gives its row, with the columns of `RECORD`."""
     aggregated = {str(row["id"]): row for row in _aggregated(what)}
-    for meme in memes:
+    for done, meme in enumerate(memes):
+        on_meme(done, len(memes))
         picture = place / f"{meme.id}.jpg"
         shutil.copyfile(store.picture_path(meme.id), picture)
-        row = {key: value for key, value in aggregated[meme.id].items() if key != "held_out"}
         yield {
             FILE: picture.name,
-            **row,
+            **aggregated[meme.id],
             "sha256": hashlib.sha256(picture.read_bytes()).hexdigest(),
             "phash": meme.phash,
             "origin": meme.origin,

@@ -8,13 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from memeapp.crowd.aggregate import vote_shares
 from memeapp.encoders import Encoder
-from memeapp.judging import Vote, VoteKind
 from memeapp.learn.data import FeatureSet
 from memeapp.ocr import OcrEngine
 from memeapp.store import Store
@@ -134,7 +131,7 @@ def feature_set(
     labels: Sequence[str],
     votes: Mapping[str, int] | None = None,
 ) -> FeatureSet:
-    """The encoded memes with their soft targets, NaN where nobody judged; families kept together.
+    """The encoded memes with their soft targets, NaN where nobody judged; templates kept together.
 
     Args:
         targets: meme id → (C,) shares in the order of `labels`; a meme may be absent.
@@ -144,7 +141,7 @@ def feature_set(
     images = store.image_features(encoder.id, [meme.id for meme in memes])
     texts = store.text_features(encoder.id, list({meme.text for meme in memes}))
     unjudged = np.full(len(labels), np.nan, dtype=np.float32)
-    families = {family: i for i, family in enumerate(dict.fromkeys(m.family for m in memes))}
+    templates = {name: i for i, name in enumerate(dict.fromkeys(m.template for m in memes))}
     counts = [(votes or {}).get(meme.id, 1) for meme in memes]
     return FeatureSet(
         ids=tuple(meme.id for meme in memes),
@@ -153,7 +150,7 @@ def feature_set(
         targets=_stack([targets.get(meme.id, unjudged) for meme in memes], len(labels)),
         labels=tuple(labels),
         weights=np.array([vote_weight(count) for count in counts], dtype=np.float32),
-        groups=np.array([families[meme.family] for meme in memes], dtype=np.int64),
+        groups=np.array([templates[meme.template] for meme in memes], dtype=np.int64),
     )
 
 
@@ -164,26 +161,6 @@ def vote_weight(votes: int) -> float:
     of votes can tell; with both equally large, this is the inverse of their sum.
     """
     return 2 * votes / (votes + 1)
-
-
-def soft_targets(votes: Sequence[Vote], labels: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    """Meme id → (C,) share of its votes that say yes, NaN for a label nobody judged.
-
-    A meme that was adjudicated has the decision alone.
-    """
-    decided = {vote.meme_id for vote in votes if vote.kind is VoteKind.DECISION}
-    rows = [
-        (vote.meme_id, label, judged)
-        for vote in votes
-        if vote.meme_id not in decided or vote.kind is VoteKind.DECISION
-        for label, judged in vote.labels.items()
-        if label in labels
-    ]
-    if not rows:
-        return {}
-    shares = vote_shares(pd.DataFrame(rows, columns=["meme", "label", "value"]))
-    table = shares.reindex(columns=list(labels)).astype(np.float32)
-    return dict(zip(table.index, table.to_numpy(), strict=True))
 
 
 def between(report: Report, low: float, high: float) -> Report:

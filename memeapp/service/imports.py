@@ -16,6 +16,9 @@ from memeapp.tables import Problems
 from memeapp.text import check_length
 from memeapp.types import TextSource
 
+_NONE = "none"
+"""The stratum of memes for which no label holds."""
+
 
 @dataclass(slots=True)
 class ImportReport:
@@ -154,6 +157,10 @@ class Import:
             text_source=row.record.text_source if row.record else source,
             origin=row.record.origin if row.record else f"import:{self._data_set}/{row.file.name}",
             holdout_share=self._holdout_share,
+            stratum=" ".join(name for name, said in row.labels.items() if said) or _NONE
+            if row.labels
+            else "",
+            held_out=row.record.held_out if row.record and self._holdout_share else None,
         )
         self.report.known += known
         self.report.added += not known

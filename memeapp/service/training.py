@@ -1,4 +1,4 @@
-"""Train a new version on the votes, measure it on held-out memes, let it answer."""
+"""Train a new version on the votes, compare it with the current one on held-out memes."""
 
 from __future__ import annotations
 
@@ -7,26 +7,38 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 
+from memeapp.crowd.aggregate import METHODS
+from memeapp.crowd.targets import soft_targets, worth
 from memeapp.encoders import Encoder
-from memeapp.errors import Cancelled, MemeAppError, NotFound, TooFewLabels
+from memeapp.errors import BadInput, MemeAppError, NotFound, TooFewLabels
 from memeapp.labels import LabelSchema
 from memeapp.learn.data import TooFewRows
+from memeapp.learn.gate import BY_DEFAULT, Decision, Rule
 from memeapp.learn.metrics import Metrics
 from memeapp.learn.train import BEST, MINIMUM_ROWS, Progress, Recipe, fit
 from memeapp.registry import Registry
 from memeapp.service.engines import EMBEDDED, Engines, plain
-from memeapp.service.evaluation import Evaluation, measure_on
-from memeapp.service.features import Report, between, feature_set, prepare, soft_targets
+from memeapp.service.evaluation import Answers, Evaluation
+from memeapp.service.features import Report, between, feature_set, prepare
+from memeapp.service.recent import Recent
+from memeapp.service.snapshot import FILE as SNAPSHOT
+from memeapp.service.snapshot import Snapshot
+from memeapp.service.templates import join_neighbours
 from memeapp.store import Store
+from memeapp.store.connections import now
 from memeapp.types import Counts, Meme, ModelVersion
 
 log = logging.getLogger(__name__)
+
+VOTES = ("blind", "all")
+"""What a training learns from: what people said before they saw the model's answer, or what they
+say now."""
 
 Reliability = Mapping[str, Sequence[tuple[float, float, int]]]
 
@@ -40,8 +52,10 @@ class Trained:
     """On the labelled held-out memes; None when there are none."""
     before: Metrics | None
     """The version that answered until now on the same memes; None where it cannot answer."""
+    decision: Decision | None = None
+    """What the gate says; None where no version answered until now."""
     notices: tuple[str, ...] = ()
-    """Fall-backs in force while it trained, and why the version before was not measured."""
+    """Fall-backs in force while it trained."""
 
 
 class Training:
@@ -54,16 +68,21 @@ class Training:
         engines: Engines,
         schema: LabelSchema,
         evaluation: Evaluation,
+        *,
+        rule: Rule = BY_DEFAULT,
     ) -> None:
         self._store = store
         self._registry = registry
         self._engines = engines
         self._schema = schema
         self._evaluation = evaluation
+        self._rule = rule
         self._reliability: tuple[str, Reliability] | None = None
+        self._counts: Recent[Counts] = Recent(lambda _: store.counts(schema.names))
 
     def counts(self) -> Counts:
-        return self._store.counts(self._schema.names)
+        """At most a minute old where it is costly, but never older than what an admin did."""
+        return self._counts(0, self._store.counts_mark())
 
     def versions(self) -> list[ModelVersion]:
         """Newest first; the shipped one is the last."""
@@ -105,7 +124,7 @@ class Training:
         Raises:
             TooFewLabels: with how many labels there are and how many are missing.
         """
-        counts = self.counts()
+        counts = self._store.counts(self._schema.names)
         usable = counts.labelled - counts.held_out_labelled
         if usable < MINIMUM_ROWS:
             raise TooFewLabels(
@@ -148,6 +167,7 @@ class Training:
         opened = self._open(encoder, report)
         memes = self._store.memes()
         _, encoded = prepare(self._store, memes, opened, self._engines.ocr, report)
+        join_neighbours(self._store, opened.id)
         return encoded, opened.id
 
     def train(
@@ -157,37 +177,61 @@ class Training:
         encoder: str | None = None,
         seed: int = 0,
         recipe: Recipe = BEST,
+        aggregation: str = "majority",
+        votes: str = "blind",
     ) -> Trained:
         """CROM-AE on all memes that are not held out, RAW-N-COOK on the labelled ones of them.
 
-        The caller sees how the new version compares with the current one, and promotes it.
+        The caller sees what the gate says of it, and promotes it or not. Both versions are
+        measured on the same truth, the majority of the blind votes on the held-out memes,
+        whatever they were trained on.
 
         Args:
             report: called with the stage and the share done; an exception it raises stops the
                 training, and nothing but encoded features is left behind.
             encoder: as `open_encoder` takes it; the usual one if None.
+            aggregation: one of `METHODS`, which makes the soft targets out of the votes. Decisions
+                count instead of the votes, and the votes of people who are excluded do not.
+            votes: one of `VOTES`.
 
         Raises:
+            BadInput: there is no such aggregation, or no such kind of votes.
             TooFewLabels: if there is not enough to learn from.
             BadSetting, Mismatch, Unavailable: if that encoder cannot be had.
         """
+        if aggregation not in METHODS:
+            raise BadInput(f"{aggregation!r} is no aggregation; there are {', '.join(METHODS)}.")
+        if votes not in VOTES:
+            raise BadInput(f"{votes!r} votes cannot be learned from; there are {', '.join(VOTES)}.")
         self.check()
         started = time.perf_counter()
         parent = self._parent()
         opened = self._open(encoder, report)
-        memes, _ = prepare(
-            self._store,
-            self._store.memes(),
-            opened,
-            self._engines.ocr,
-            between(report, 0.0, 0.6),
-        )
-        votes = self._store.standing_votes(blind=True)
-        targets = soft_targets(votes, self._schema.names)
-        judges = Counter(vote.meme_id for vote in votes)
-        known = feature_set(self._store, memes, opened, targets, self._schema.names, judges)
+        memes = self._prepared(opened, between(report, 0.0, 0.6))
         held_out = np.array([meme.held_out for meme in memes], dtype=bool)
+        sides = {meme.id: meme.held_out for meme in memes}
+        taken_at = now()
+        blind = self._store.standing_votes(blind=True)
+        said = blind if votes == "blind" else self._store.standing_votes()
+        said = [vote for vote in said if sides.get(vote.meme_id) is False]
+        truth = [vote for vote in blind if sides.get(vote.meme_id)]
+        targets = soft_targets(said, self._schema.names, aggregation) | soft_targets(
+            truth, self._schema.names
+        )
+        judges = Counter(vote.meme_id for vote in said)
+        known = feature_set(self._store, memes, opened, targets, self._schema.names, judges)
         learnt_from = known.take(~held_out)
+        snapshot = Snapshot.take(
+            learnt_from,
+            [meme for meme in memes if not meme.held_out],
+            encoder=opened.id,
+            recipe=recipe,
+            seed=seed,
+            taken_at=taken_at,
+            last_vote=max((vote.id for vote in said), default=0),
+            votes=len(said),
+        )
+        self._store.mark_learned(learnt_from.ids)
         learning = between(report, 0.6, 0.95)
 
         def on_epoch(progress: Progress) -> None:
@@ -199,16 +243,14 @@ class Training:
             raise TooFewLabels(str(error)) from error
         report("Measuring on held-out memes", 0.95)
         judged = known.take(held_out).labelled()
-        metrics = measure_on(checkpoint, judged) if len(judged) else None
-        before, notices = None, self._engines.notices
+        answers = Answers.of(checkpoint, judged) if len(judged) else None
+        metrics = answers.measure() if answers else None
+        before, decision = None, None
         if parent:
-            try:
-                before = self._measure_again(parent, memes, between(report, 0.95, 0.99))
-            except Cancelled:
-                raise
-            except MemeAppError as error:
-                log.warning("%s cannot be compared: %s", parent.name, error)
-                notices += (f"{parent.name} cannot be measured for comparison: {error}",)
+            current, decision = self._evaluation.gate(
+                parent, answers, memes, self._rule, between(report, 0.95, 0.99)
+            )
+            before = current.measure() if current else None
         report("Saving the version", 0.99)
         labelled = int(learnt_from.judged.sum())
         version = self._registry.add(
@@ -219,6 +261,11 @@ class Training:
                 "labelled": labelled,
                 "unlabelled": len(learnt_from) - labelled,
                 "held_out_labelled": len(judged),
+                "vote_count": len(said),
+                "snapshot": snapshot.hash,
+                "aggregation": aggregation,
+                "votes": votes,
+                "effective_labels": round(worth(said, self._schema.names[0]), 1),
                 "seed": seed,
                 "seconds": round(time.perf_counter() - started, 1),
                 "peak_memory_mb": round(peak_memory_mb()),
@@ -226,24 +273,29 @@ class Training:
             metrics={
                 **(metrics.to_dict() if metrics else {}),
                 **({"parent": before.to_dict()} if before else {}),
+                **({"gate": decision.to_dict()} if decision else {}),
             },
+            files={SNAPSHOT: snapshot.to_bytes()},
         )
-        return Trained(version, metrics, before, notices)
+        return Trained(version, metrics, before, decision, self._engines.notices)
+
+    def _prepared(self, encoder: Encoder, report: Report) -> list[Meme]:
+        """All memes with texts and features, on the side of the holdout where they are to stay."""
+        memes, _ = prepare(self._store, self._store.memes(), encoder, self._engines.ocr, report)
+        join_neighbours(self._store, encoder.id)
+        now_there = {meme.id: meme for meme in self._store.memes()}
+        return [
+            replace(
+                meme, template=now_there[meme.id].template, held_out=now_there[meme.id].held_out
+            )
+            for meme in memes
+        ]
 
     def _parent(self) -> ModelVersion | None:
         try:
             return self._registry.current()
         except NotFound:
             return None  # Only while the shipped version itself is made.
-
-    def _measure_again(
-        self, version: ModelVersion, memes: Sequence[Meme], report: Report
-    ) -> Metrics | None:
-        def comparing(stage: str, done: float) -> None:
-            report(f"Comparing with {version.name} · {stage}", done)
-
-        held_out = [meme for meme in memes if meme.held_out]
-        return self._evaluation.on_memes(version, held_out, comparing)
 
     def _open(self, encoder: str | None, report: Report) -> Encoder:
         name = encoder or self.usual_encoder()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from memeapp.store.features import Features, text_key
 from memeapp.store.jobs import Jobs
 from memeapp.store.memes import Memes
+from memeapp.store.templates import Templates
 from memeapp.store.votes import Votes
 
 __all__ = ["Store", "text_key"]
 
 
-class Store(Memes, Features, Votes, Jobs):
+class Store(Memes, Templates, Features, Votes, Jobs):
     """The database and the pictures of one data folder.
 
     Safe to share between threads, and to open in several processes at once. Every write is on the

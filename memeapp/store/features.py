@@ -41,8 +41,12 @@ class Features(Connections):
     def text_features(self, encoder: str, texts: Iterable[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors (d,) of those texts that have one, by the text itself."""
         texts_by_key = {text_key(text): text for text in texts}
-        found = self._get("text_features", encoder, texts_by_key)
+        found = self.text_features_of(encoder, texts_by_key)
         return {texts_by_key[key]: vector for key, vector in found.items()}
+
+    def text_features_of(self, encoder: str, keys: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+        """`text_features` by `text_key`, for who does not have the texts."""
+        return self._get("text_features", encoder, keys)
 
     def without_image_features(self, encoder: str, ids: Sequence[str]) -> list[str]:
         """Those pictures that this encoder has not encoded, in the same order."""

@@ -44,9 +44,8 @@ class Memes(Connections):
     def __init__(self, folder: Path) -> None:
         # The family search looks at every hash there is. The arrays grow by the rows added since,
         # here or in another process, and are touched only while the write lock is held.
-        self._last_number = 0
+        self._numbers: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self._phashes: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
-        self._families: list[str] = []
         super().__init__(folder)
 
     def add_meme(
@@ -57,12 +56,19 @@ class Memes(Connections):
         text_source: TextSource,
         origin: str,
         holdout_share: float,
+        stratum: str = "",
+        held_out: bool | None = None,
     ) -> Meme:
         """Add a meme, or find the one that has this content already.
 
-        A picture near one that is there joins its family and its side of the holdout; a new family
-        is held out with probability `holdout_share`, decided by its id once and for all. For the
-        text of a meme that is there, see `improve_text`.
+        A picture near one that is there joins its family, its template and its side of the holdout;
+        a new family is a template of its own, and held out with probability `holdout_share`,
+        decided by its id. For the text of a meme that is there, see `improve_text`.
+
+        Args:
+            stratum: the labels that the meme came with, if any: of the families of one stratum the
+                share that is held out is as near to `holdout_share` as can be.
+            held_out: the side that a new family had where it comes from.
         """
         path = self._path(picture.id)
         if not path.exists():
@@ -73,27 +79,28 @@ class Memes(Connections):
             if known is not None:
                 self._improve_text(known, text, text_source)
                 return self.meme(picture.id)
-            family = self._family(picture.phash) or picture.id
-            held_out = (
-                _is_held_out(family, holdout_share)
-                if family == picture.id
-                else self.meme(family).held_out
-            )
-            db.execute(
-                "INSERT INTO memes (id, width, height, phash, family, held_out, text, text_source,"
-                " origin, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    picture.id,
-                    picture.width,
-                    picture.height,
-                    picture.phash,
-                    family,
-                    held_out,
-                    text,
-                    text_source,
-                    origin,
-                    now(),
-                ],
+            family = template = self._family(picture.phash) or picture.id
+            if family != picture.id:
+                elder = self.meme(family)
+                template, held_out = elder.template, elder.held_out
+            elif held_out is None:
+                held_out = self._is_held_out(family, holdout_share, stratum)
+            self._insert(
+                "memes",
+                {
+                    "id": picture.id,
+                    "width": picture.width,
+                    "height": picture.height,
+                    "phash": picture.phash,
+                    "family": family,
+                    "template": template,
+                    "held_out": held_out,
+                    "stratum": stratum,
+                    "text": text,
+                    "text_source": text_source,
+                    "origin": origin,
+                    "created_at": now(),
+                },
             )
             return self.meme(picture.id)
 
@@ -155,6 +162,20 @@ class Memes(Connections):
                 [text, source, known["id"]],
             )
 
+    def _is_held_out(self, family: str, share: float, stratum: str) -> bool:
+        """Whether a new family is held out; call it under the write lock.
+
+        In a stratum, what is missing to the share (of the families with this one) is the chance.
+        """
+        if stratum:
+            families, held_out = self._db.execute(
+                "SELECT count(*), coalesce(sum(held_out), 0) FROM memes"
+                " WHERE stratum = ? AND id = template",
+                [stratum],
+            ).fetchone()
+            share = share * (families + 1) - held_out
+        return _chance(family) < share
+
     def _path(self, id: str) -> Path:
         if not _CONTENT_ID.fullmatch(id):
             raise ValueError(f"{id[:80]!r} is no content id; 64 hexadecimal digits are expected.")
@@ -162,20 +183,25 @@ class Memes(Connections):
 
     def _family(self, phash: str) -> str | None:
         """The family of the nearest picture within `NEAR` bits; call it under the write lock."""
+        last = int(self._numbers[-1]) if len(self._numbers) else 0
         rows = self._db.execute(
-            "SELECT number, phash, family FROM memes WHERE number > ? ORDER BY number",
-            [self._last_number],
+            "SELECT number, phash FROM memes WHERE number > ? ORDER BY number", [last]
         ).fetchall()
         if rows:
             hashes = np.array([int(row[1], 16) for row in rows], dtype=np.uint64)
             self._phashes = np.concatenate([self._phashes, hashes])
-            self._families.extend(row[2] for row in rows)
-            self._last_number = rows[-1][0]
-        if not self._families:
+            numbers = np.array([row[0] for row in rows], dtype=np.int64)
+            self._numbers = np.concatenate([self._numbers, numbers])
+        if not len(self._numbers):
             return None
         distances = np.bitwise_count(self._phashes ^ np.uint64(int(phash, 16)))
         nearest = int(distances.argmin())
-        return self._families[nearest] if distances[nearest] <= NEAR else None
+        if distances[nearest] > NEAR:
+            return None
+        (family,) = self._db.execute(
+            "SELECT family FROM memes WHERE number = ?", [int(self._numbers[nearest])]
+        ).fetchone()
+        return str(family)
 
 
 def meme_from_row(row: Mapping[str, Any]) -> Meme:
@@ -186,6 +212,7 @@ def meme_from_row(row: Mapping[str, Any]) -> Meme:
         height=row["height"],
         phash=row["phash"],
         family=row["family"],
+        template=row["template"],
         held_out=bool(row["held_out"]),
         text=row["text"],
         text_source=TextSource(row["text_source"]),
@@ -194,10 +221,10 @@ def meme_from_row(row: Mapping[str, Any]) -> Meme:
     )
 
 
-def _is_held_out(family: str, share: float) -> bool:
-    """A fixed draw for a family: the same answer on every machine, whatever came before."""
+def _chance(family: str) -> float:
+    """A fixed draw from [0, 1) for a family, the same on every machine."""
     digest = hashlib.sha256(f"holdout {family}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _write_durably(path: Path, data: bytes) -> None:

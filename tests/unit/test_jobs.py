@@ -9,6 +9,7 @@ from huggingface_hub import constants
 from memeapp.encoders import hub
 from memeapp.errors import BadSetting, Busy, NotFound, TooFewLabels, Unavailable
 from memeapp.jobs import Jobs
+from memeapp.learn.gate import Decision, Rule, Verdict
 from memeapp.learn.metrics import measure
 from memeapp.service.training import Trained
 from memeapp.settings import Settings
@@ -23,6 +24,7 @@ class FakeTraining:
         self.ending = None
         self.in_between = lambda: None
         self.answering = "shipped-1"
+        self.verdict = Verdict.PROMOTE
 
     def check(self):
         if not self.enough:
@@ -37,8 +39,9 @@ class FakeTraining:
     def usual_encoder(self):
         return "embedded"
 
-    def train(self, report, *, encoder, seed, recipe):
+    def train(self, report, *, encoder, seed, recipe, aggregation, votes):
         self.trained_on = encoder
+        self.learnt = (aggregation, votes)
         for done in (0.0, 0.4, 0.8):
             report("at work", done)
             self.in_between()
@@ -46,7 +49,8 @@ class FakeTraining:
             raise self.ending
         version = ModelVersion("v0001", "now", "fake-1", ("a", "b"), None, "best", {})
         metrics = measure([[1, 0], [0, 1]], [[1, 0], [0, 1]], [[1, 0], [0, 1]], labels=("a", "b"))
-        return Trained(version, metrics, None, ("OCR fell back.",))
+        decision = self.verdict and Decision(self.verdict, "So it was found.", Rule(), 2)
+        return Trained(version, metrics, None, decision, ("OCR fell back.",))
 
 
 @pytest.fixture
@@ -59,15 +63,40 @@ def jobs(store, training):
     return Jobs(store, training, Settings(data=store.folder))
 
 
-def test_a_job_that_ends_well_names_its_version_and_its_scores(jobs, store):
+def test_a_job_that_ends_well_names_its_version_and_what_the_gate_found(jobs, store):
     seen = []
     done = jobs.run(store.add_job().id, also=lambda stage, share: seen.append(share))
     assert (done.state, done.version, done.progress) == (JobState.FINISHED, "v0001", 1.0)
-    assert "A 1.000" in done.message
+    assert done.message.startswith("v0001 answers now, on fake-1. So it was found.")
     assert "OCR fell back." in done.message
     assert jobs._training.answering == "v0001"
     assert seen == [0.0, 0.4, 0.8]
     assert [version.name for version in store.versions()] == ["v0001"]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.WAIT, Verdict.UNKNOWN])
+def test_a_version_that_does_not_pass_the_gate_waits_for_the_admin(jobs, store, training, verdict):
+    training.verdict = verdict
+    done = jobs.run(store.add_job().id)
+    assert (done.state, done.version) == (JobState.FINISHED, "v0001")
+    assert training.answering == "shipped-1"
+    assert "does not answer yet" in done.message and "So it was found." in done.message
+
+
+def test_the_first_version_of_all_answers(jobs, store, training):
+    training.verdict = None
+    jobs.run(store.add_job().id)
+    assert training.answering == "v0001"
+
+
+def test_a_process_that_died_after_its_version_was_told_to_wait_has_finished(jobs, store):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    job = store.add_job()
+    store.update_job(
+        job.id, state=JobState.RUNNING, pid=gone.pid, version="v0001", result={"promoted": False}
+    )
+    assert jobs.latest().state is JobState.FINISHED
 
 
 def test_the_progress_is_in_the_database_while_it_runs(jobs, store, training):
@@ -180,6 +209,25 @@ def test_a_job_on_weights_out_of_reach_fails_within_three_seconds(jobs, tmp_path
     assert time.perf_counter() - began < 10  # 2.5 s of waiting
     assert job.state is JobState.FAILED
     assert "ViT-L-14/openai are not on this machine" in job.message
+
+
+@pytest.mark.parametrize("aggregation", ["majority", "dawid-skene", "mace"])
+@pytest.mark.parametrize("votes", ["blind", "all"])
+def test_a_job_trains_on_the_votes_it_was_queued_for(jobs, training, aggregation, votes):
+    jobs.run(jobs.queue(aggregation=aggregation, votes=votes).id)
+    assert training.learnt == (aggregation, votes)
+
+
+def test_a_job_of_before_trains_on_the_majority_of_blind_votes(jobs, store, training):
+    jobs.run(store.add_job().id)
+    assert training.learnt == ("majority", "blind")
+
+
+@pytest.mark.parametrize("choice", [{"aggregation": "mean"}, {"votes": "mine"}, {"votes": ""}])
+def test_a_choice_of_votes_that_does_not_exist_is_refused_and_not_written_down(jobs, store, choice):
+    with pytest.raises(BadSetting, match="is none of"):
+        jobs.start(**choice)
+    assert store.latest_job() is None
 
 
 @pytest.mark.parametrize("name", ["x" * 501, "two\nlines", "nul\0"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,9 +13,9 @@ import numpy as np
 import pytest
 from learning import make_checkpoint
 
-from memeapp.errors import Mismatch, NotFound
+from memeapp.errors import Mismatch, NotAllowed, NotFound
 from memeapp.learn.checkpoint import Checkpoint
-from memeapp.registry import Registry
+from memeapp.registry import DRAFT_SECONDS, Registry
 from memeapp.types import ModelVersion
 
 LABELS = ("misogynous", "shaming")
@@ -166,3 +168,56 @@ def test_versions_added_at_once_get_names_of_their_own(
         added = list(pool.map(lambda _: add(registry, checkpoint), range(4)))
     assert len({version.name for version in added}) == 4
     assert len(registry.versions()) == 5
+
+
+def test_a_version_holds_the_files_it_was_added_with(
+    registry: Registry, checkpoint: Checkpoint
+) -> None:
+    version = registry.add(
+        checkpoint, parent=None, recipe="best", data={}, metrics={}, files={"receipt.json": b"{}"}
+    )
+    assert version.path is not None
+    assert (version.path / "receipt.json").read_bytes() == b"{}"
+    total = sum(file.stat().st_size for file in version.path.iterdir())
+    assert registry.disk_bytes(version.name) == total > 0
+
+
+def test_a_deleted_version_is_gone_and_its_number_is_not_the_next_ones(
+    registry: Registry, checkpoint: Checkpoint
+) -> None:
+    second, third = add(registry, checkpoint), add(registry, checkpoint)
+    registry.delete(second.name)
+    assert [version.name for version in registry.versions()] == [
+        third.name,
+        registry.shipped().name,
+    ]
+    assert second.path is not None and not second.path.exists()
+    assert add(registry, checkpoint).name.startswith("v0004")
+    with pytest.raises(NotFound):
+        registry.delete(second.name)
+
+
+def test_the_current_and_the_shipped_version_are_not_deleted(
+    registry: Registry, checkpoint: Checkpoint
+) -> None:
+    version = add(registry, checkpoint)
+    registry.promote(version.name)
+    with pytest.raises(NotAllowed, match="answers now"):
+        registry.delete(version.name)
+    with pytest.raises(NotAllowed, match="came with the program"):
+        registry.delete(registry.shipped().name)
+    assert registry.current() == version
+    assert len(registry.versions()) == 2
+
+
+def test_what_a_killed_process_left_goes_with_the_next_version(
+    registry: Registry, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data" / "models"
+    for name, age in ((".draft-old", 2 * DRAFT_SECONDS), (".draft-new", 0)):
+        (folder / name).mkdir(parents=True)
+        then = time.time() - age
+        os.utime(folder / name, (then, then))
+    add(registry, checkpoint)
+    assert not (folder / ".draft-old").exists()
+    assert (folder / ".draft-new").exists()

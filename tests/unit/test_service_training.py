@@ -3,13 +3,16 @@ from dataclasses import replace
 import pytest
 from conftest import FakeEngines, draw_picture
 
-from memeapp.errors import Cancelled, Mismatch, NotFound, TooFewLabels, Unavailable
+from memeapp.errors import BadInput, Cancelled, Mismatch, NotFound, TooFewLabels, Unavailable
 from memeapp.images import decode
+from memeapp.judging import Judgement, Plan, Rank, Suggestions, VoteKind
 from memeapp.labels import MAMI, Label, LabelSchema
-from memeapp.learn.train import BEST
+from memeapp.learn.gate import Verdict
+from memeapp.learn.train import BEST, Recipe, fit
 from memeapp.registry import Registry
 from memeapp.service import training as module
 from memeapp.service.evaluation import Evaluation
+from memeapp.service.snapshot import FILE, Snapshot
 from memeapp.service.training import MINIMUM_ROWS, Training
 from memeapp.types import TextSource
 
@@ -121,7 +124,46 @@ def test_a_version_that_cannot_be_measured_is_named_with_the_reason(store, regis
     del engines.fakes["fake-1"]
     second = train(training, encoder="other-1")
     assert second.before is None
-    assert any(first in told and "fake-1 cannot be had" in told for told in second.notices)
+    assert second.decision.verdict is Verdict.UNKNOWN
+    assert first in second.decision.reason and "fake-1 cannot be had" in second.decision.reason
+
+
+BROKEN = replace(QUICK, heads=("raw_n_cook",), classifier=replace(QUICK.classifier, epochs=0))
+
+
+def test_a_broken_recipe_is_not_let_through_and_a_good_one_is(store, training):
+    fill(store, labelled=180, holdout_share=0.4)
+    first = train(training)
+    assert first.decision is None
+    broken = training.train(silent, recipe=BROKEN)
+    assert broken.decision.verdict is Verdict.WAIT
+    assert broken.decision.task_a.high < 0
+    again = training.train(silent, recipe=QUICK, seed=1)
+    assert again.decision.verdict is Verdict.PROMOTE
+    assert again.version.metrics["gate"]["task_a"]["not_worse"] == again.decision.task_a.not_worse
+
+
+def test_with_few_held_out_labels_the_gate_says_that_it_cannot_tell(store, training):
+    fill(store, labelled=60)
+    train(training)
+    decision = training.train(silent, recipe=QUICK).decision
+    assert decision.verdict is Verdict.UNKNOWN
+    assert decision.reason.startswith(f"{decision.rows} labelled held-out memes")
+
+
+def test_a_version_is_made_again_from_its_snapshot_with_equal_weights(store, registry, training):
+    fill(store, labelled=80)
+    version = train(training, seed=5).version
+    fill(store, labelled=9, first=200)  # votes of afterwards change nothing
+    snapshot = Snapshot.from_bytes((version.path / FILE).read_bytes())
+    assert snapshot.hash == version.data["snapshot"]
+    assert snapshot.votes == version.data["vote_count"]
+    recipe = Recipe.from_dict(snapshot.recipe)
+    again = fit(snapshot.feature_set(store), recipe, encoder=snapshot.encoder, seed=snapshot.seed)
+    before = registry.load(version.name).network.state_dict()
+    after = again.network.state_dict()
+    assert before.keys() == after.keys()
+    assert all(before[name].equal(after[name]) for name in before)
 
 
 def test_an_encoder_that_cannot_be_had_is_an_error_and_no_other_takes_its_place(store, training):
@@ -295,3 +337,124 @@ def test_the_reliability_of_the_version_in_use_is_told_per_label(store, registry
     assert sum(memes for _, _, memes in told["misogynous"]) >= MINIMUM_ROWS
     train(training)
     assert training.reliability() is not told  # Another version answers now.
+
+
+def blind_and_later(store, number, blind, later):
+    """A member of a session judges a meme, sees the model's answer, and says something else."""
+    meme = store.memes()[number]
+    said = {"misogynous": blind, "stereotype": blind, "shaming": False}
+    changed = {"misogynous": later, "stereotype": later, "shaming": False}
+    session = store.add_session(Plan(f"Room {number}", suggestions=Suggestions.AFTER), [meme.id])
+    suggestion = {"model": "v", "chances": {}, "says": changed}
+    store.set_ranks(session.id, {meme.id: Rank(suggestion=suggestion)})
+    who = store.add_annotator("Ann", session_id=session.id).id
+    first = store.record(who, meme.id, Judgement(said), key="first")
+    return store.record(who, meme.id, Judgement(changed), key="then", replaces=first.id)
+
+
+def targets_of(monkeypatch, training, **choices):
+    """Meme → soft target of "misogynous" that a training learns from, and its version's data."""
+    seen = {}
+    real = module.fit
+
+    def fit(rows, *args, **kwargs):
+        seen.update(zip(rows.ids, rows.targets[:, 0], strict=True))
+        return real(rows, *args, **kwargs)
+
+    monkeypatch.setattr(module, "fit", fit)
+    return seen, train(training, **choices)
+
+
+def test_a_training_learns_from_blind_votes_or_from_those_that_stand(store, training, monkeypatch):
+    fill(store, labelled=60, unlabelled=10, holdout_share=0.0)
+    meme = store.memes()[60].id
+    blind_and_later(store, 60, blind=False, later=True)
+    seen, trained = targets_of(monkeypatch, training)
+    assert seen[meme] == 0
+    assert (trained.version.data["votes"], trained.version.data["aggregation"]) == (
+        "blind",
+        "majority",
+    )
+    seen, trained = targets_of(monkeypatch, training, votes="all")
+    assert seen[meme] == 1
+    assert trained.version.data["votes"] == "all"
+
+
+@pytest.mark.parametrize("aggregation", ["dawid-skene", "mace"])
+def test_an_aggregation_weighs_people(store, training, monkeypatch, aggregation):
+    fill(store, labelled=60, holdout_share=0.0)
+    good = [store.named_annotator(f"good {n}", "import").id for n in range(2)]
+    bad = store.named_annotator("careless", "import").id
+    for number, meme in enumerate(store.memes()[:60]):
+        truth = number % 2 == 0
+        for who in good:
+            store.import_vote(who, meme.id, {"misogynous": truth}, key=f"{who} {number}")
+        said = number % 3 == 0
+        store.import_vote(bad, meme.id, {"misogynous": said}, key=f"bad {number}")
+    seen, trained = targets_of(monkeypatch, training, aggregation=aggregation)
+    disputed = store.memes()[2].id  # three say yes, the careless one no
+    assert seen[disputed] > 0.9
+    assert trained.version.data["aggregation"] == aggregation
+    votes = 60 * 4
+    assert 60 <= trained.version.data["effective_labels"] < votes
+    seen, _ = targets_of(monkeypatch, training)
+    assert seen[disputed] == 0.75
+
+
+def test_held_out_memes_are_measured_on_the_majority_of_blind_votes_whatever_was_trained_on(
+    store, training, monkeypatch
+):
+    fill(store, labelled=80, unlabelled=12)
+    unjudged = [n for n, meme in enumerate(store.memes()) if n >= 80 and meme.held_out]
+    for number in unjudged:
+        blind_and_later(store, number, blind=number % 2 == 0, later=number % 2 == 1)
+    assert unjudged
+    truths = []
+    real = module.Answers.of
+
+    def measured(checkpoint, rows):
+        truths.append(dict(zip(rows.ids, rows.targets[:, 0].tolist(), strict=True)))
+        return real(checkpoint, rows)
+
+    monkeypatch.setattr(module.Answers, "of", measured)
+    train(training)
+    train(training, votes="all", aggregation="dawid-skene")
+    assert truths[0] == truths[1]
+    for number in unjudged:
+        assert truths[0][store.memes()[number].id] == (number % 2 == 0)
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"aggregation": "guess"}, "'guess' is no aggregation; there are majority, dawid-skene"),
+        ({"votes": "some"}, "'some' votes cannot be learned from; there are blind, all"),
+    ],
+)
+def test_an_unknown_way_to_learn_is_refused_before_anything_is_done(training, choice, words):
+    with pytest.raises(BadInput, match=words):
+        training.train(silent, **choice)
+
+
+def test_the_counts_follow_imports_decisions_and_who_is_left_out_at_once(
+    store, training, monkeypatch
+):
+    monkeypatch.setattr("memeapp.service.recent.CHEAP", 0.0)
+    monkeypatch.setattr("memeapp.service.recent.LASTS", 1e9)
+    fill(store, labelled=6, unlabelled=2)
+    before = training.counts()
+    assert (before.memes, before.votes) == (8, 6)
+    session = store.add_session(Plan("Room"), [meme.id for meme in store.memes()])
+    who = store.add_annotator("Ann", session_id=session.id).id
+    said = Judgement({"misogynous": True})
+    store.record(who, store.memes()[7].id, said, key="k")
+    assert training.counts() is before  # a moment old while people label
+    store.set_excluded(who, True)
+    assert training.counts().annotators == 1
+    store.set_excluded(who, False)
+    assert training.counts().votes == 7
+    decided = Judgement({"misogynous": False}, VoteKind.DECISION)
+    store.decide(session.id, store.memes()[6].id, decided, key="d")
+    assert training.counts().labelled == 8
+    fill(store, labelled=1, unlabelled=0, first=8)
+    assert training.counts().memes == 9

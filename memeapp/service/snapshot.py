@@ -1,0 +1,165 @@
+"""What one training learned from, frozen: enough to make the same version again, bit for bit."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memeapp.errors import BadInput, Mismatch, NotFound
+from memeapp.learn.data import FeatureSet
+from memeapp.learn.recipe import Recipe
+from memeapp.store import Store
+from memeapp.store.features import text_key
+from memeapp.types import Meme
+
+FILE = "snapshot.jsonl.gz"
+"""The snapshot among the files of a version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One meme as a training saw it."""
+
+    meme: str
+    text: str
+    """The key of its text's features, `store.features.text_key`."""
+    template: str
+    weight: float
+    targets: tuple[float | None, ...]
+    """One a label; None: nobody judged it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Every meme that was not held out, with what the votes up to one instant said of it."""
+
+    taken_at: str
+    last_vote: int
+    """Number of the newest vote there was; votes are numbered as they come."""
+    votes: int
+    """How many of them counted."""
+    labels: tuple[str, ...]
+    encoder: str
+    recipe: Mapping[str, Any]
+    seed: int
+    features: str
+    """SHA-256 of the feature arrays, hex."""
+    rows: tuple[Row, ...]
+
+    @classmethod
+    def take(
+        cls,
+        known: FeatureSet,
+        memes: Sequence[Meme],
+        *,
+        encoder: str,
+        recipe: Recipe,
+        seed: int,
+        taken_at: str,
+        last_vote: int,
+        votes: int,
+    ) -> Snapshot:
+        """Freeze what `fit(known, recipe, encoder=encoder, seed=seed)` is about to learn from.
+
+        Args:
+            known: the rows of training alone.
+            memes: the memes of these rows, in the same order.
+        """
+        rows = tuple(
+            Row(
+                meme.id,
+                text_key(meme.text),
+                meme.template,
+                float(weight),
+                tuple(None if np.isnan(value) else float(value) for value in targets),
+            )
+            for meme, weight, targets in zip(memes, known.weights, known.targets, strict=True)
+        )
+        digest, constants = _digest(known), json.loads(json.dumps(recipe.to_dict()))
+        return cls(taken_at, last_vote, votes, known.labels, encoder, constants, seed, digest, rows)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of all that decides on the weights, hex; the time is not part of it."""
+        digest = hashlib.sha256()
+        for line in self._lines(("labels", "encoder", "recipe", "seed", "features")):
+            digest.update(line)
+        return digest.hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """The file: a line for the whole, then a line for each meme, compressed."""
+        head = [field.name for field in fields(self) if field.name != "rows"]
+        return gzip.compress(b"".join(self._lines(head)), mtime=0)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Snapshot:
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            BadInput: if it is something else.
+        """
+        try:
+            first, *lines = gzip.decompress(content).splitlines()
+            head = json.loads(first)
+            rows = tuple(
+                Row(**{**raw, "targets": tuple(raw["targets"])}) for raw in map(json.loads, lines)
+            )
+            return cls(**{**head, "labels": tuple(head["labels"])}, rows=rows)
+        except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
+            raise BadInput(f"That is no snapshot of a training: {error}.") from error
+
+    def feature_set(self, store: Store) -> FeatureSet:
+        """The rows as the training saw them, from the features that the store keeps.
+
+        Raises:
+            NotFound: naming the meme, if its features are there no more.
+            Mismatch: if the features are not the ones of then.
+        """
+        images = store.image_features(self.encoder, [row.meme for row in self.rows])
+        texts = store.text_features_of(self.encoder, {row.text for row in self.rows})
+        for row in self.rows:
+            if row.meme not in images or row.text not in texts:
+                raise NotFound(
+                    f"Meme {row.meme[:12]}… of this snapshot has no features of {self.encoder} "
+                    "here any more; the version cannot be made again."
+                )
+        names = dict.fromkeys(row.template for row in self.rows)
+        templates = {name: number for number, name in enumerate(names)}
+        targets = [[np.nan if v is None else v for v in row.targets] for row in self.rows]
+        known = FeatureSet(
+            ids=tuple(row.meme for row in self.rows),
+            image=_stack([images[row.meme] for row in self.rows]),
+            text=_stack([texts[row.text] for row in self.rows]),
+            targets=np.array(targets, dtype=np.float32).reshape(len(self.rows), len(self.labels)),
+            labels=self.labels,
+            weights=np.array([row.weight for row in self.rows], dtype=np.float32),
+            groups=np.array([templates[row.template] for row in self.rows], dtype=np.int64),
+        )
+        if _digest(known) != self.features:
+            raise Mismatch(
+                f"The features of {self.encoder} that are here are not those of the snapshot; "
+                "the version cannot be made again."
+            )
+        return known
+
+    def _lines(self, head: Sequence[str]) -> list[bytes]:
+        lines: list[object] = [{name: getattr(self, name) for name in head}]
+        lines += [asdict(row) for row in self.rows]
+        return [json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines]
+
+
+def _digest(known: FeatureSet) -> str:
+    digest = hashlib.sha256(known.image.tobytes())
+    digest.update(known.text.tobytes())
+    return digest.hexdigest()
+
+
+def _stack(rows: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.stack(rows) if rows else np.zeros((0, 1), dtype=np.float32)
