@@ -14,7 +14,7 @@ from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 
 from memeapp.errors import NotAllowed
 
@@ -22,6 +22,7 @@ ADMIN_COOKIE = "memeapp_admin"
 ANNOTATOR_COOKIE = "memeapp_annotator"
 ADMIN_SECONDS = 12 * 3600
 ANNOTATOR_SECONDS = 30 * 24 * 3600
+RETURN_SECONDS = 24 * 3600
 LONGEST_PAUSE = 2.0
 """Seconds; short, because who shares an address with somebody who guesses waits as well."""
 CHECKS_AT_ONCE = 2
@@ -122,6 +123,30 @@ class Auth:
     def annotator_token(self, annotator_id: str) -> str:
         """A token for the annotator cookie, valid for `ANNOTATOR_SECONDS`."""
         return self._dumps("annotator", annotator_id)
+
+    def return_token(self, annotator_id: str) -> str:
+        """A token for a personal link, by which an annotator goes on in another browser; valid
+        for `RETURN_SECONDS`. It is no cookie."""
+        return self._dumps("return", annotator_id)
+
+    def returning(self, token: str) -> str:
+        """Whose personal link this is.
+
+        Raises:
+            NotAllowed: it has run out, or was not made here.
+        """
+        try:
+            return str(self._serializer.loads(token, max_age=RETURN_SECONDS, salt="return"))
+        except SignatureExpired as error:
+            raise NotAllowed(
+                f"This link has run out: it is valid for {RETURN_SECONDS // 3600} hours. Make a "
+                "new one where you are still in the session, or ask whoever runs it."
+            ) from error
+        except BadData as error:
+            raise NotAllowed(
+                "This link is not valid here; copy it once more, from its first character to its "
+                "last."
+            ) from error
 
     def identity(self, cookies: Mapping[str, str]) -> Identity:
         """Who sent these cookies. Forged, expired and foreign ones count for nothing."""

@@ -93,6 +93,18 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """Which memes a session is opened on; never what visitors brought."""
+
+    unlabelled: bool = False
+    """Only those that nobody has judged yet."""
+    data_set: str = ""
+    """Only those of this data set, an origin up to its first "/"; "": of all."""
+    most: int | None = None
+    """So many of them at most, drawn by chance."""
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """A plan that people work on."""
 
@@ -134,6 +146,8 @@ class Annotator:
     """Since then this person may not come back."""
     excluded_at: str | None = None
     """Since then this person's votes are left out of every sum; they are kept."""
+    warning: str = ""
+    """What the admin wants to tell this person; "": nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,21 @@ from memeapp.errors import Busy, NotFound, TooFewLabels
 from memeapp.images import Picture, decode
 from memeapp.judging import Plan, Rank, Vote
 from memeapp.labels import MAMI, LabelSchema
+from memeapp.processes import Processes
+from memeapp.service.incoming import Incoming
 from memeapp.service.labelling import Labelling
+from memeapp.service.picture import Picture as SessionPictures
 from memeapp.service.quality import Quality
+from memeapp.service.transfer import Transfer
 from memeapp.settings import Settings
 from memeapp.store import Store
+from memeapp.transfers import ExportJobs, ImportJobs
 from memeapp.types import (
     AbstainBand,
     Box,
     Counts,
     Effect,
+    Job,
     JobState,
     LabelScore,
     Meme,
@@ -41,7 +48,6 @@ from memeapp.types import (
     Reasons,
     TextLine,
     TextSource,
-    TrainingJob,
     WordEffect,
 )
 
@@ -225,15 +231,21 @@ class FakeJobs:
     """One job in memory that a test moves along."""
 
     def __init__(self) -> None:
-        self.job: TrainingJob | None = None
+        self.job: Job | None = None
         self.too_few = ""
 
-    def start(self, encoder: str | None = None) -> TrainingJob:
+    def start(
+        self,
+        encoder: str | None = None,
+        *,
+        aggregation: str = "majority",
+        votes: str = "blind",
+    ) -> Job:
         if self.too_few:
             raise TooFewLabels(self.too_few)
         if self.job and self.job.state.active:
             raise Busy("A training job is running; wait for it or cancel it.")
-        self.job = TrainingJob(
+        self.job = Job(
             1,
             JobState.RUNNING,
             "Encoding memes",
@@ -244,10 +256,11 @@ class FakeJobs:
             NOW,
             NOW,
             encoder or "embedded",
+            options={"aggregation": aggregation, "votes": votes},
         )
         return self.job
 
-    def latest(self) -> TrainingJob | None:
+    def latest(self) -> Job | None:
         return self.job
 
     def cancel(self, job_id: int) -> None:
@@ -257,6 +270,34 @@ class FakeJobs:
     def move(self, **changes: object) -> None:
         assert self.job is not None
         self.job = replace(self.job, **changes)  # type: ignore[arg-type]
+
+
+class InThread(Processes):
+    """Jobs in a thread instead of a process; a test may close the gate to hold up the next one."""
+
+    run: Callable[[int], Job]
+
+    @cached_property
+    def gate(self) -> threading.Event:
+        gate = threading.Event()
+        gate.set()
+        return gate
+
+    def _spawn(self, job: Job, *arguments: str) -> Job:
+        def work() -> None:
+            assert self.gate.wait(30)
+            self.run(job.id)
+
+        threading.Thread(target=work, daemon=True).start()
+        return job
+
+
+class FakeImports(InThread, ImportJobs):
+    pass
+
+
+class FakeExports(InThread, ExportJobs):
+    pass
 
 
 class FakeRanker:
@@ -278,6 +319,10 @@ class FakeApp:
     store: Store
     labelling: Labelling
     quality: Quality
+    picture: SessionPictures
+    incoming: Incoming
+    imports: FakeImports
+    exports: FakeExports
     memes: list[Meme]
     """In the order in which `open_session` has them come up; the first is "Meme number 1"."""
     schema: LabelSchema = MAMI
@@ -324,12 +369,18 @@ def fake_app(folder: Path, memes: int = 3, **settings: object) -> FakeApp:
     folder.mkdir(parents=True, exist_ok=True)
     made = Settings(data=folder, **settings)  # type: ignore[arg-type]
     store = Store(folder)
+    transfer = Transfer(store, MAMI, holdout_share=0.0, max_upload_mb=20, max_text=2000)
+    incoming = Incoming(folder, made.max_import_mb)
     return FakeApp(
         settings=made,
         auth=Auth(folder, PASSWORD),
         store=store,
         labelling=Labelling(store, MAMI, max_text=made.max_text),
         quality=Quality(store, MAMI),
+        picture=SessionPictures(store, MAMI),
+        incoming=incoming,
+        imports=FakeImports(store, transfer, incoming, made),
+        exports=FakeExports(store, transfer, made),
         memes=[add_meme(store, number) for number in range(1, memes + 1)],
     )
 

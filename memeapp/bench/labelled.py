@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from memeapp.crowd.targets import soft_targets
 from memeapp.encoders import Encoder
 from memeapp.errors import BadInput
 from memeapp.labels import LabelSchema
 from memeapp.learn.data import FeatureSet
 from memeapp.ocr import OcrEngine
-from memeapp.service.features import Report, between, feature_set, prepare, soft_targets
+from memeapp.service.features import Report, between, feature_set, prepare
 from memeapp.service.transfer import Transfer
 from memeapp.settings import Settings
 from memeapp.store import Store

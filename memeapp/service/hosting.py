@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from memeapp.errors import BadInput
@@ -11,15 +12,28 @@ from memeapp.judging import (
     Annotator,
     Invite,
     Plan,
+    Selection,
     Session,
     SessionCounts,
     Vote,
     VoteKind,
 )
 from memeapp.labels import LabelSchema
+from memeapp.service.recent import Recent
 from memeapp.store import Store
 
 MAX_GUIDELINES = 20_000
+MAX_WARNING = 300
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a session and its people stand."""
+
+    counts: SessionCounts
+    judged: Mapping[str, int]
+    """Annotator id → how many memes; who has judged none is missing."""
 
 
 class Hosting:
@@ -37,17 +51,36 @@ class Hosting:
         self.schema = schema
         self._max_text = max_text
         self._now = today
+        self._standings = Recent(self._standing)
 
-    def open_session(self, plan: Plan, meme_ids: Iterable[str] | None = None) -> Session:
-        """Open a session on these memes, all that are there (visitors' left out) if None.
+    def open_session(
+        self,
+        plan: Plan,
+        meme_ids: Iterable[str] | None = None,
+        *,
+        selection: Selection = EVERYTHING,
+    ) -> Session:
+        """Open a session on these memes, on those of a selection if None. What visitors brought
+        never comes into one.
 
         Raises:
             BadInput: with what is wrong with the plan, or if there is no meme.
         """
         self._check(plan)
-        if meme_ids is None:
-            meme_ids = [meme.id for meme in self._store.memes() if meme.origin != "visitor"]
-        return self._store.add_session(plan, meme_ids)
+        chosen = (
+            self._store.chosen_memes(selection)
+            if meme_ids is None
+            else self._store.without_visitors(list(meme_ids))
+        )
+        return self._store.add_session(plan, chosen)
+
+    def size(self, selection: Selection) -> int:
+        """How many memes a session on this selection would have now."""
+        return len(self._store.chosen_memes(selection))
+
+    def data_sets(self) -> dict[str, int]:
+        """Where memes came from → how many did; visitors are left out."""
+        return self._store.data_sets()
 
     def change_plan(self, session_id: int, plan: Plan) -> Session:
         """Raises: BadInput, NotFound."""
@@ -64,6 +97,13 @@ class Hosting:
 
     def counts(self, session_id: int) -> SessionCounts:
         return self._store.session_counts(session_id)
+
+    def standing(self, session_id: int) -> Standing:
+        """At most a minute old where it is costly, but never older than what an admin did."""
+        return self._standings(session_id, self._store.session_mark(session_id))
+
+    def _standing(self, session_id: int) -> Standing:
+        return Standing(self.counts(session_id), self._store.judged_by(session_id))
 
     def close(self, session_id: int, closed: bool = True) -> Session:
         """End a session, or open it again. Raises: NotFound."""
@@ -109,7 +149,20 @@ class Hosting:
 
     def people(self, session_id: int) -> list[Annotator]:
         """Who joined, in the order they came."""
-        return [one for one in self._store.annotators(session_id) if one.kind == "person"]
+        return self._store.annotators(session_id, kind="person")
+
+    def warn(self, annotator_id: str, text: str) -> None:
+        """Tell somebody something about how they judge, in place of what was told before; "" takes
+        it back.
+
+        Raises:
+            BadInput: the text is longer than `MAX_WARNING` characters.
+            NotFound: there is no such person.
+        """
+        text = text.strip()
+        if len(text) > MAX_WARNING:
+            raise BadInput(f"The text has {len(text)} characters; at most {MAX_WARNING}.")
+        self._store.warn(annotator_id, text)
 
     def revoke_person(self, annotator_id: str, revoked: bool = True) -> None:
         """Shut somebody out, or let them in again. Raises: NotFound."""

@@ -75,11 +75,11 @@ class Labelling(Hosting):
         return self._store.add_annotator(name, session_id=self.invited(token).id)
 
     def annotator(self, annotator_id: str) -> Annotator:
-        """Raises: NotFound; NotAllowed, if they were taken out."""
+        """A member of a session. Raises: NotFound; NotAllowed, if they were taken out."""
         annotator = self._store.annotator(annotator_id)
         if annotator.revoked_at is not None:
             raise NotAllowed("You were taken out of this session. Ask whoever runs it.")
-        if annotator.session_id is None:
+        if annotator.session_id is None or annotator.kind != "person":
             raise NotFound("You are in no session; ask for a link.")
         return annotator
 
@@ -193,24 +193,26 @@ class Labelling(Hosting):
         None without any."""
         return self._store.unrevealed_share(annotator_id)
 
-    def progress(self, annotator_id: str) -> dict[str, object]:
-        """Where this person and their session stand; all names with their numbers of judged memes
-        if the admin wants a leaderboard. Raises: NotFound, NotAllowed."""
+    def surroundings(self, annotator_id: str) -> dict[str, object]:
+        """Whether this person's session is `open`, the admin's `warning` for them, and, if the
+        admin wants a `leaderboard`, all names with their numbers of judged memes, the most first,
+        at most a minute old.
+
+        Raises: NotFound, NotAllowed.
+        """
+        annotator = self.annotator(annotator_id)
         session = self.session_of(annotator_id)
-        counts = self._store.session_counts(session.id)
         board = []
         if session.plan.leaderboard:
-            board = [
-                {"name": one.name, "judged": self._store.vote_count_of(one.id)}
-                for one in self.people(session.id)
-            ]
+            judged = self.standing(session.id).judged
+            board = [(judged.get(one.id, 0), one.name) for one in self.people(session.id)]
         return {
             "open": self.is_open(session),
-            "judged": self._store.vote_count_of(annotator_id),
-            "memes": counts.memes,
-            "done": counts.done,
-            "at_work": counts.at_work,
-            "leaderboard": sorted(board, key=lambda row: -int(str(row["judged"]))),
+            "warning": annotator.warning,
+            "leaderboard": [
+                {"name": name, "judged": count}
+                for count, name in sorted(board, key=lambda one: -one[0])
+            ],
         }
 
     def picture(self, meme_id: str) -> Path:

@@ -8,8 +8,9 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
+from memeapp.crowd.targets import soft_targets
 from memeapp.encoders import Encoder
-from memeapp.service.features import soft_targets, unit_rows
+from memeapp.service.features import unit_rows
 from memeapp.store import Store
 from memeapp.types import Meme, Neighbour
 

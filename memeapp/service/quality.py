@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from memeapp.crowd.aggregate import METHODS, aggregate, effective_labels
+from memeapp.crowd.aggregate import effective_labels
 from memeapp.crowd.agreement import Agreement, agreement
 from memeapp.crowd.intervals import Estimate, Share
 from memeapp.crowd.quality import (
@@ -16,7 +16,7 @@ from memeapp.crowd.quality import (
     assisted_shift,
     switches,
 )
-from memeapp.errors import BadInput
+from memeapp.crowd.targets import vote_frame
 from memeapp.judging import Annotator, Judgement, Seen, Suggestions, Vote, VoteKind
 from memeapp.labels import LabelSchema
 from memeapp.service.labelling import check_note
@@ -27,6 +27,18 @@ GUIDELINE = "guideline"
 """The reason of a decision that says: the guideline is unclear here."""
 AT_ONCE = 50
 """Memes of the adjudication list that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the blind votes of a session tell."""
+
+    agreement: Mapping[str, Agreement]
+    """Label → how far people agree."""
+    effective: Mapping[str, float]
+    """Label → as how many independent judgements the votes count; see `crowd.aggregate`."""
+    people: Sequence[tuple[Annotator, AnnotatorQuality | None]]
+    """Everybody in the session, in the order they came; None without a vote that counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +71,32 @@ class Quality:
         self._store = store
         self._schema = schema
 
-    def agreement(self, session_id: int) -> dict[str, Agreement]:
-        """Label → how far people agree, on their blind votes."""
-        return agreement(self._frame(self._blind(session_id)), self._schema.names)
-
-    def effective_labels(self, session_id: int) -> dict[str, float]:
-        """Label → as how many independent judgements the votes count; see `crowd.aggregate`."""
-        return effective_labels(self._frame(self._blind(session_id)))
-
-    def people(self, session_id: int) -> list[tuple[Annotator, AnnotatorQuality | None]]:
-        """Everybody in the session with the quality of their blind votes; None without a vote that
-        counts."""
-        people = [one for one in self._store.annotators(session_id) if one.kind == "person"]
+    def figures(self, session_id: int) -> Figures:
+        """Agreement and people, from the blind votes that count."""
         votes = self._blind(session_id)
+        frame = vote_frame(votes)
+        return Figures(
+            agreement(frame, self._schema.names),
+            effective_labels(frame),
+            self._people(session_id, votes, frame),
+        )
+
+    def warnings(self, session_id: int) -> dict[str, str]:
+        """Annotator id → what is worth a word, where something is."""
+        votes = self._blind(session_id)
+        return {
+            one.id: found.warn
+            for one, found in self._people(session_id, votes, vote_frame(votes))
+            if found and found.warn
+        }
+
+    def _people(
+        self, session_id: int, votes: Sequence[Vote], frame: pd.DataFrame
+    ) -> list[tuple[Annotator, AnnotatorQuality | None]]:
         seconds = {(vote.meme_id, vote.annotator_id): vote.judgement.seconds for vote in votes}
         gold = self._store.gold(session_id)
-        found = annotator_quality(self._frame(votes), gold, seconds) if votes else {}
+        found = annotator_quality(frame, gold, seconds) if votes else {}
+        people = self._store.annotators(session_id, kind="person")
         return [(one, found.get(one.id)) for one in people]
 
     def pull(self, session_id: int) -> Pull:
@@ -139,21 +161,6 @@ class Quality:
             return False
         return self._store.session(session_id).plan.suggestions is not Suggestions.NONE
 
-    def targets(self, session_id: int, method: str) -> pd.DataFrame:
-        """Meme × label: the probability that it holds, by one of `METHODS`; decisions win.
-
-        Raises:
-            BadInput: if there is no such method.
-        """
-        if method not in METHODS:
-            raise BadInput(f"{method!r} is no way to aggregate; there are {', '.join(METHODS)}.")
-        table = aggregate(self._frame(self._blind(session_id)), method, self._schema.names)
-        for vote in self._store.standing_votes(session_id=session_id):
-            if vote.kind is VoteKind.DECISION:
-                for label, said in vote.labels.items():
-                    table.loc[vote.meme_id, label] = float(said)
-        return table
-
     def disputed(self, session_id: int, most: int = AT_ONCE) -> list[Disputed]:
         """The memes on which people disagree most, those without a decision first."""
         by_meme: dict[str, list[Vote]] = {}
@@ -206,15 +213,6 @@ class Quality:
     def _blind(self, session_id: int) -> list[Vote]:
         votes = self._store.standing_votes(session_id=session_id, blind=True)
         return [vote for vote in votes if vote.kind is VoteKind.VOTE]
-
-    @staticmethod
-    def _frame(votes: Sequence[Vote]) -> pd.DataFrame:
-        rows = [
-            (vote.meme_id, vote.annotator_id, label, int(said))
-            for vote in votes
-            for label, said in vote.labels.items()
-        ]
-        return pd.DataFrame(rows, columns=["meme", "annotator", "label", "value"])
 
 
 def _first_blind(vote: Vote, votes: Mapping[int, Vote]) -> Vote | None:

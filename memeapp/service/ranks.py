@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from memeapp.crowd.targets import soft_targets
 from memeapp.encoders import Encoder
 from memeapp.encoders.embedded import EmbeddedEncoder, exposure
 from memeapp.errors import MemeAppError
@@ -24,7 +25,6 @@ from memeapp.service.features import (
     between,
     feature_set,
     prepare,
-    soft_targets,
     unit_rows,
 )
 from memeapp.store import Store

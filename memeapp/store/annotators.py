@@ -50,12 +50,16 @@ class Annotators(Connections):
             raise NotFound(f"There is no annotator {id[:80]!r}; join the session again.")
         return _annotator(row)
 
-    def annotators(self, session_id: int | None = None) -> list[Annotator]:
-        """The members of a session in the order they came; of all sessions and none if None."""
+    def annotators(self, session_id: int | None = None, kind: str | None = None) -> list[Annotator]:
+        """The members of a session in the order they came; of all sessions and none if None.
+
+        Args:
+            kind: only these, see `Annotator`; all if None.
+        """
         rows = self._db.query(
-            "SELECT * FROM annotators WHERE :session IS NULL OR session_id = :session"
-            " ORDER BY created_at, id",
-            {"session": session_id},
+            "SELECT * FROM annotators WHERE (:session IS NULL OR session_id = :session)"
+            " AND (:kind IS NULL OR kind = :kind) ORDER BY created_at, id",
+            {"session": session_id, "kind": kind},
         )
         return [_annotator(row) for row in rows]
 
@@ -77,6 +81,12 @@ class Annotators(Connections):
             db.execute(
                 "UPDATE annotators SET preferences = ? WHERE id = ?", [json.dumps(preferences), id]
             )
+
+    def warn(self, id: str, text: str) -> None:
+        """Keep what an admin tells somebody, instead of what was told before. Raises: NotFound."""
+        with self._writing() as db:
+            self.annotator(id)
+            db.execute("UPDATE annotators SET warning = ? WHERE id = ?", [text, id])
 
     def set_revoked(self, id: str, revoked: bool) -> None:
         """Shut somebody out, or let them in again; their votes stay. Raises: NotFound."""
@@ -152,4 +162,5 @@ def _annotator(row: Mapping[str, Any]) -> Annotator:
         preferences=json.loads(row["preferences"]),
         revoked_at=row["revoked_at"],
         excluded_at=row["excluded_at"],
+        warning=row["warning"],
     )

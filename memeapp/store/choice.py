@@ -28,12 +28,13 @@ _FAMILY = """
         AND alike.meme_id != m.meme_id AND leases.shown >= :holding)
 """
 # `q` is read from the index alone, also where it passes thousands that this person has judged.
+# A surplus vote holds no place: where one is free again, who sent it is asked again.
 _FREE = f"""
     SELECT q.meme_id FROM session_memes AS q INDEXED BY {{index}}
     CROSS JOIN session_memes AS m ON m.session_id = q.session_id AND m.meme_id = q.meme_id
     WHERE q.session_id = :session AND q.done = 0 AND {{of_queue}} AND q.kinds & :avoided = 0
     AND NOT EXISTS (SELECT 1 FROM votes AS mine WHERE mine.annotator_id = :me
-        AND mine.meme_id = q.meme_id AND mine.kind != 'undo'
+        AND mine.meme_id = q.meme_id AND mine.kind NOT IN ('undo', 'surplus')
         AND NOT EXISTS (SELECT 1 FROM votes AS later WHERE later.replaces = mine.id))
     AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.session_id = q.session_id
         AND leases.meme_id = q.meme_id AND leases.annotator_id = :me

@@ -13,7 +13,8 @@ from typing import Any
 from memeapp.errors import BadInput, NotFound
 from memeapp.judging import Invite, Plan, Rank, Session, SessionCounts, Suggestions
 from memeapp.store.annotators import check_name, fold
-from memeapp.store.connections import Connections, now
+from memeapp.store.connections import now
+from memeapp.store.selection import Selections
 
 EVERYBODY = 2**31
 """Votes that a gold meme wants: one from each person."""
@@ -23,7 +24,7 @@ PAUSE = 0.05
 """Seconds between two of those, for people to save their votes."""
 
 
-class Sessions(Connections):
+class Sessions(Selections):
     """Sessions with their invites and memes."""
 
     clock: Callable[[], float] = staticmethod(time.time)
@@ -193,6 +194,21 @@ class Sessions(Connections):
             )
         )
         return SessionCounts(**row)
+
+    def session_mark(self, id: int) -> tuple[object, ...]:
+        """Changes with what an admin does to a session: its plan, its end, memes with a known
+        answer, who is shut out and whose votes count. Cheap."""
+        row = self._db.execute(
+            "SELECT sessions.*,"
+            " (SELECT count(*) FROM session_memes INDEXED BY session_memes_gold"
+            "  WHERE session_id = :id AND gold IS NOT NULL),"
+            " (SELECT group_concat(id || ' ' || coalesce(revoked_at, '') || ' ' ||"
+            "  coalesce(excluded_at, '')) FROM annotators WHERE session_id = :id"
+            "  AND coalesce(revoked_at, excluded_at) IS NOT NULL)"
+            " FROM sessions WHERE id = :id",
+            {"id": id},
+        ).fetchone()
+        return tuple(row or ())
 
     def add_invite(self, session_id: int) -> Invite:
         """Make a link into a session. Raises: NotFound."""

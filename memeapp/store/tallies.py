@@ -4,13 +4,57 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from memeapp.errors import NotFound
 from memeapp.judging import Harm, Judgement, Seen, Vote, VoteKind
 from memeapp.store.connections import Connections
 from memeapp.store.memes import meme_from_row
 from memeapp.types import Counts, Meme
+
+_EXCLUDED = "SELECT id FROM annotators WHERE excluded_at IS NOT NULL"
+_JUDGED = "kind IN ('vote', 'unsure')"
+_STANDS = "NOT EXISTS (SELECT 1 FROM votes AS later WHERE later.replaces = votes.id)"
+_GOLD = (
+    "EXISTS (SELECT 1 FROM session_memes AS m WHERE m.session_id = votes.session_id"
+    " AND m.meme_id = votes.meme_id AND m.gold IS NOT NULL)"
+)
+
+
+class Said(NamedTuple):
+    """A judgement in a session, as far as pictures of the session need it; flags are 0 or 1."""
+
+    meme_id: str
+    kind: str
+    """"vote" or "unsure"."""
+    labels: str
+    """JSON, as it is kept."""
+    seconds: float
+    revealed: int
+    queue: str
+    created_at: str
+    stands: int
+    """Whether nothing has replaced it."""
+    blind: int
+    """Whether it is what this person said before they saw the model's answer, and counts."""
+    counted: int
+    """Whether this person's votes count."""
+    gold: int
+    """Whether its meme has a known answer."""
+
+
+class Looked(NamedTuple):
+    """What somebody looked at for one entry of the table of votes."""
+
+    annotator_id: str
+    kind: str
+    reason: str
+    created_at: str
+    seconds: float
+    revealed: int
+    revealed_seconds: float
+    severity: float
+    """Of the meme, in [0, 1]."""
 
 
 class Tallies(Connections):
@@ -56,6 +100,59 @@ class Tallies(Connections):
             {"memes": wanted, "session": session_id} if wanted else {"session": session_id},
         )
         return [vote_from_row(row) for row in rows]
+
+    def said(self, session_id: int) -> list[Said]:
+        """Every vote and "not sure" of a session, replaced ones too, in the order they came."""
+        rows = self._db.execute(
+            "SELECT meme_id, kind, labels, seconds, revealed, queue, created_at,"
+            f" {_STANDS}, id IN (SELECT id FROM blind_votes WHERE session_id = :session),"
+            f" annotator_id NOT IN ({_EXCLUDED}), {_GOLD}"
+            f" FROM votes WHERE session_id = :session AND {_JUDGED} ORDER BY id",
+            {"session": session_id},
+        )
+        return list(map(Said._make, rows))
+
+    def looked(self, session_id: int) -> list[Looked]:
+        """What people of a session looked at, an entry for each time, in the order they came."""
+        rows = self._db.execute(
+            "SELECT annotator_id, kind, reason, created_at, seconds, revealed, revealed_seconds,"
+            " m.severity FROM votes JOIN session_memes AS m ON m.session_id = votes.session_id"
+            " AND m.meme_id = votes.meme_id WHERE votes.session_id = ? ORDER BY votes.id",
+            [session_id],
+        )
+        return list(map(Looked._make, rows))
+
+    def judged_since(self, since: str, session_id: int) -> tuple[int, str | None]:
+        """How many judgements of a session since then (UTC, ISO 8601) stand, and when the first of
+        them came; memes with a known answer are left out.
+
+        Costs as much as there are votes since then.
+        """
+        row = self._db.execute(
+            "SELECT count(*), min(created_at) FROM votes NOT INDEXED WHERE id > coalesce("
+            " (SELECT id FROM votes WHERE created_at < :since ORDER BY id DESC LIMIT 1), 0)"
+            f" AND session_id = :session AND {_JUDGED} AND {_STANDS} AND NOT {_GOLD}",
+            {"since": since, "session": session_id},
+        ).fetchone()
+        return int(row[0]), row[1]
+
+    def own_since(self, since: str, annotator_id: str) -> tuple[int, str | None]:
+        """The same of one person's judgements, on any meme."""
+        row = self._db.execute(
+            "SELECT count(*), min(created_at) FROM votes WHERE annotator_id = ?"
+            f" AND created_at >= ? AND {_JUDGED} AND {_STANDS}",
+            [annotator_id, since],
+        ).fetchone()
+        return int(row[0]), row[1]
+
+    def judged_by(self, session_id: int) -> dict[str, int]:
+        """Who of a session has judged → how many memes, as `vote_count_of`."""
+        rows = self._db.execute(
+            "SELECT annotator_id, count(*) FROM votes WHERE session_id = ?"
+            f" AND {_JUDGED} AND {_STANDS} GROUP BY annotator_id",
+            [session_id],
+        )
+        return dict(rows.fetchall())
 
     def last_vote(self) -> int:
         """The number of the newest vote, 0 without any; it grows with every vote."""
@@ -103,6 +200,17 @@ class Tallies(Connections):
             [annotator_id],
         ).fetchone()[0]
         return int(count or 0)
+
+    def counts_mark(self) -> tuple[object, ...]:
+        """Changes with what an admin does to `counts`: imports, decisions, whose votes count.
+        Cheap, and the same while people label."""
+        row = self._db.execute(
+            "SELECT (SELECT count(*) FROM memes),"
+            " (SELECT max((SELECT max(id) FROM votes WHERE annotator_id = annotators.id))"
+            "  FROM annotators WHERE kind != 'person'),"
+            f" (SELECT group_concat(id) FROM ({_EXCLUDED}))"
+        ).fetchone()
+        return tuple(row)
 
     def counts(self, labels: Sequence[str]) -> Counts:
         """How many of everything there is; `positives` for these labels."""

@@ -28,7 +28,8 @@ class Votes(Queue, Ledger):
         """Record what a member of a session says; when this returns, it is on the disk.
 
         Sending again under the same key gives the vote of the first time. A judgement that comes
-        when the session is over or the meme has all its votes is kept as a surplus vote.
+        when the session is over or the meme has all its votes is kept as a surplus vote. It does
+        not keep the meme away from this person: they are asked again if a place gets free.
 
         Args:
             replaces: one of this person's last judgements, of the same meme, which this one

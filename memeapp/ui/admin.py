@@ -33,6 +33,13 @@ QUEUES = (
     ("gold", "With a known answer, to check people", 0),
 )
 
+FORMATS = (
+    ("mami", "MAMI's layout, with the pictures"),
+    ("csv", "CSV tables, safe in a spreadsheet"),
+    ("jsonl", "JSON lines"),
+    ("huggingface", "Hugging Face folder, with the pictures and a data card"),
+)
+
 
 def build(app: App, demo: gr.Blocks) -> None:
     """Lay the page out inside the tab that is open."""
@@ -85,10 +92,14 @@ def build(app: App, demo: gr.Blocks) -> None:
         return *opened(request), told
 
     def retrain(event: gr.EventData, request: gr.Request) -> tuple[Any, str, Any, str]:
-        encoder = str(payload_of(event).get("encoder") or "")
+        said = payload_of(event)
+        encoder, aggregation, votes = (
+            str(said.get(name) or usual)
+            for name, usual in (("encoder", ""), ("aggregation", "majority"), ("votes", "blind"))
+        )
 
         def act() -> str:
-            app.jobs.start(encoder)
+            app.jobs.start(encoder, aggregation=aggregation, votes=votes)
             return ""  # the dashboard shows the job
 
         return acted(request, act)
@@ -140,6 +151,12 @@ def build(app: App, demo: gr.Blocks) -> None:
         js_on_load="window.memeapp.sessions(element.querySelector('.sessions'));",
         apply_default_css=False,
         elem_id="admin-sessions",
+    )
+    gr.HTML(
+        fragment("transfer", formats=FORMATS, largest=app.settings.max_import_mb),
+        js_on_load="window.memeapp.transfer(element.querySelector('.transfer'));",
+        apply_default_css=False,
+        elem_id="admin-transfer",
     )
     timer = gr.Timer(SECONDS_BETWEEN_LOOKS, active=False)
 

@@ -141,6 +141,7 @@ def label_routes(app: App, signed_in: Callable[[str, str, int], Response]) -> AP
                 me,
                 body,
                 name=annotator.name,
+                warning=annotator.warning,
                 session=_session(session, labelling.is_open(session)),
                 preferences=_preferences(annotator),
             )
@@ -207,8 +208,9 @@ def label_routes(app: App, signed_in: Callable[[str, str, int], Response]) -> AP
 
     @routes.get("/label/progress")
     def progress(request: Request) -> dict[str, Any]:
+        """How far the session is, and what else goes on around somebody."""
         me = annotator_id(request)
-        return told(lambda: labelling.progress(me))
+        return told(lambda: {**app.picture.for_annotators(me), **labelling.surroundings(me)})
 
     return routes
 

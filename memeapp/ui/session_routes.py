@@ -7,19 +7,28 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import segno
-from fastapi import APIRouter, HTTPException, Path, Request
+from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from memeapp.crowd.intervals import Estimate, Share
 from memeapp.errors import BadInput
-from memeapp.judging import Annotator, Plan, Session, Suggestions
+from memeapp.judging import Plan, Selection, Session, Suggestions
 from memeapp.ui.label_routes import Key, Name, told
+from memeapp.ui.session_views import (
+    disputed_view,
+    exposure_view,
+    person_view,
+    picture_view,
+    plan_view,
+    quality_view,
+)
 
 if TYPE_CHECKING:
     from memeapp.wiring import App
 
 Id = Annotated[int, Path(ge=0, lt=2**63)]
+Moment = Annotated[float, Query(ge=0, le=1e11)]
+"""Seconds since 1970."""
 Portion = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -31,6 +40,7 @@ class Planned(BaseModel):
     votes_per_meme: Annotated[int, Field(ge=-1000, le=1000)] = 3
     policy: dict[Name, Portion] = {"random": 1.0}
     suggestions: Suggestions = Suggestions.AFTER
+    lease_seconds: float = 300.0
     break_minutes: float = 25.0
     break_exposure: float = 600.0
     leaderboard: bool = False
@@ -46,11 +56,27 @@ class Planned(BaseModel):
             votes_per_meme=self.votes_per_meme,
             policy={queue: share / total for queue, share in self.policy.items() if share},
             suggestions=self.suggestions,
+            lease_seconds=self.lease_seconds,
             break_minutes=self.break_minutes,
             break_exposure=self.break_exposure,
             leaderboard=self.leaderboard,
             open_until=_in_utc(self.open_until) if self.open_until else None,
         )
+
+
+class Selected(BaseModel):
+    """Which memes, as the form says it."""
+
+    unlabelled: bool = False
+    data_set: Annotated[str, Field(max_length=1000)] = ""
+    most: Annotated[int, Field(ge=1, le=10**9)] | None = None
+
+    def selection(self) -> Selection:
+        return Selection(self.unlabelled, self.data_set, self.most)
+
+
+class Opened(Planned, Selected):
+    """A new session."""
 
 
 class Decided(BaseModel):
@@ -65,6 +91,10 @@ class Decided(BaseModel):
 
 class Known(BaseModel):
     memes: Annotated[int, Field(ge=0, le=1000)]
+
+
+class Warned(BaseModel):
+    text: Annotated[str, Field(max_length=2000)]
 
 
 class Flag(BaseModel):
@@ -82,7 +112,8 @@ def session_routes(app: App) -> APIRouter:
     routes = APIRouter(prefix="/sessions")
 
     def shown(session: Session) -> dict[str, Any]:
-        counts = labelling.counts(session.id)
+        standing = labelling.standing(session.id)
+        counts, judged = standing.counts, standing.judged
         return {
             "id": session.id,
             "name": session.plan.name,
@@ -98,7 +129,9 @@ def session_routes(app: App) -> APIRouter:
                 for invite in labelling.invites(session.id)
                 if invite.revoked_at is None
             ],
-            "people": [_person(app, one) for one in labelling.people(session.id)],
+            "people": [
+                person_view(one, judged.get(one.id, 0)) for one in labelling.people(session.id)
+            ],
         }
 
     @routes.get("")
@@ -107,13 +140,57 @@ def session_routes(app: App) -> APIRouter:
         return [shown(session) for session in labelling.sessions()]
 
     @routes.post("")
-    def open_session(body: Planned, request: Request) -> dict[str, Any]:
-        """Open a session on all memes, with a first invite."""
+    def open_session(body: Opened, request: Request) -> dict[str, Any]:
+        """Open a session with a first invite."""
         only_admin(request)
-        session = told(lambda: labelling.open_session(body.plan()))
+        session = told(lambda: labelling.open_session(body.plan(), selection=body.selection()))
         told(lambda: labelling.invite(session.id))
         app.ranker.start()
         return shown(session)
+
+    @routes.post("/preview")
+    def preview(body: Selected, request: Request) -> dict[str, Any]:
+        """How many memes a session would have, and the data sets to choose from."""
+        only_admin(request)
+        sets = labelling.data_sets()
+        return {
+            "memes": labelling.size(body.selection()),
+            "data_sets": [{"name": name, "memes": memes} for name, memes in sets.items()],
+        }
+
+    @routes.get("/{session_id}/plan")
+    def plan(session_id: Id, request: Request) -> dict[str, Any]:
+        only_admin(request)
+        return plan_view(told(lambda: labelling.session(session_id)).plan)
+
+    @routes.post("/{session_id}/change")
+    def change(session_id: Id, body: Planned, request: Request) -> dict[str, Any]:
+        """Put another plan in force."""
+        only_admin(request)
+        return shown(told(lambda: labelling.change_plan(session_id, body.plan())))
+
+    @routes.get("/{session_id}/picture")
+    def picture(session_id: Id, request: Request) -> dict[str, Any]:
+        """Progress, speed, what people say, where the memes came from."""
+        only_admin(request)
+        return told(lambda: picture_view(app, session_id))
+
+    @routes.get("/{session_id}/exposure")
+    def exposure(
+        session_id: Id, request: Request, midnight: Moment | None = None
+    ) -> list[dict[str, Any]]:
+        """Who looked at how much; `midnight` is that of the admin."""
+        only_admin(request)
+        told(lambda: labelling.session(session_id))
+        began = None if midnight is None else datetime.fromtimestamp(midnight, UTC)
+        return exposure_view(app, session_id, began)
+
+    @routes.get("/{session_id}/warnings")
+    def warnings(session_id: Id, request: Request) -> dict[str, str]:
+        """Annotator → what is worth a word before their votes are left out."""
+        only_admin(request)
+        told(lambda: labelling.session(session_id))
+        return app.quality.warnings(session_id)
 
     @routes.post("/{session_id}/open")
     def reopen(session_id: Id, body: Flag, request: Request) -> dict[str, Any]:
@@ -146,60 +223,25 @@ def session_routes(app: App) -> APIRouter:
         told(lambda: labelling.exclude_person(annotator_id[:100], excluded=not body.on))
         return {"ok": True}
 
+    @routes.post("/people/{annotator_id}/warn")
+    def warn(annotator_id: str, body: Warned, request: Request) -> dict[str, bool]:
+        """Tell somebody how they judge; an empty text takes it back."""
+        only_admin(request)
+        told(lambda: labelling.warn(annotator_id[:100], body.text))
+        return {"ok": True}
+
     @routes.get("/{session_id}/quality")
     def quality(session_id: Id, request: Request) -> dict[str, Any]:
-        """How far people agree, how each judges, and how the model's answer pulls."""
         only_admin(request)
         told(lambda: labelling.session(session_id))
-        pull = app.quality.pull(session_id)
-        effective = app.quality.effective_labels(session_id)
-        return {
-            "labels": [
-                {
-                    "name": next(one.title for one in app.schema.labels if one.name == label),
-                    "memes": found.memes,
-                    "observed": _figure(found.observed),
-                    "alpha": _figure(found.alpha),
-                    "ac1": _figure(found.ac1),
-                    "effective": effective.get(label),
-                    "switched": _figure(pull.switched[label]),
-                    "shift": _figure(pull.shift[label]),
-                }
-                for label, found in app.quality.agreement(session_id).items()
-            ],
-            "people": [
-                {
-                    **_person(app, one),
-                    "agreement": _figure(found.agreement if found else None),
-                    "gold": _figure(found.gold if found else None),
-                    "seconds": found.median_seconds if found else None,
-                    "warn": found.warn if found else "",
-                    "exposure": labelling.exposure(one.id, 0.0),
-                    "unrevealed": labelling.unrevealed(one.id),
-                }
-                for one, found in app.quality.people(session_id)
-            ],
-        }
+        return quality_view(app, session_id)
 
     @routes.get("/{session_id}/disputed")
     def disputed(session_id: Id, request: Request) -> list[dict[str, Any]]:
-        """The memes to adjudicate, votes and notes side by side; nobody is named."""
+        """The memes to adjudicate."""
         only_admin(request)
         told(lambda: labelling.session(session_id))
-        return [
-            {
-                "meme": one.meme.id,
-                "text": one.meme.text,
-                "width": one.meme.width,
-                "height": one.meme.height,
-                "disagreement": one.disagreement,
-                "votes": [
-                    {"labels": dict(vote.labels), "note": vote.judgement.note} for vote in one.votes
-                ],
-                "decision": dict(one.decision.labels) if one.decision else None,
-            }
-            for one in app.quality.disputed(session_id)
-        ]
+        return disputed_view(app, session_id)
 
     @routes.post("/{session_id}/decide")
     def decide(session_id: Id, body: Decided, request: Request) -> dict[str, bool]:
@@ -244,19 +286,3 @@ def _in_utc(moment: str) -> str:
         return read.astimezone(UTC).isoformat(timespec="milliseconds")
     except (ValueError, OverflowError) as error:
         raise BadInput("The time until which the session is open is no date.") from error
-
-
-def _figure(found: Estimate | Share | None) -> dict[str, float | None] | None:
-    if found is None:
-        return None
-    return {"value": found.value, "low": found.low, "high": found.high}
-
-
-def _person(app: App, one: Annotator) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "name": one.name,
-        "judged": app.labelling.judged(one.id),
-        "admitted": one.revoked_at is None,
-        "counted": one.excluded_at is None,
-    }

@@ -58,6 +58,18 @@ def head() -> str:
     style = (ASSETS / "style.css").read_text(encoding="utf-8")
     script = "\n".join(
         (ASSETS / name).read_text(encoding="utf-8")
-        for name in ("page.js", "label.js", "sessions.js")
+        for name in (
+            "page.js",
+            "label_server.js",
+            "label_card.js",
+            "label_hands.js",
+            "label_sitting.js",
+            "label_around.js",
+            "label_back.js",
+            "label.js",
+            "session_parts.js",
+            "sessions.js",
+            "transfer.js",
+        )
     )
     return f"<style>\n{style}</style>\n<script>\n{script}</script>"

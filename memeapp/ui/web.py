@@ -30,8 +30,10 @@ from memeapp.ui import admin, annotate, classify, uploads
 from memeapp.ui.components import ASSETS
 from memeapp.ui.gate import Gate
 from memeapp.ui.label_routes import label_routes, told
+from memeapp.ui.return_routes import return_routes
 from memeapp.ui.session_routes import session_routes
 from memeapp.ui.theme import head, theme
+from memeapp.ui.transfer_routes import transfer_routes
 
 if TYPE_CHECKING:
     from memeapp.wiring import App
@@ -196,7 +198,9 @@ def _add_routes(page: FastAPI, app: App) -> None:
         return signed_in(ADMIN_COOKIE, token, ADMIN_SECONDS)
 
     page.include_router(label_routes(app, signed_in))
+    page.include_router(return_routes(app, signed_in))
     page.include_router(session_routes(app))
+    page.include_router(transfer_routes(app))
 
     @page.post("/auth/leave")
     def leave(body: Leave) -> Response:

@@ -168,6 +168,7 @@ def test_the_admin_sees_who_does_what_and_takes_people_out_and_lets_them_in(
         "judged": 1,
         "admitted": True,
         "counted": True,
+        "warning": "",
     }
     assert shown(admin, hall.session_id(invite))["counts"]["at_work"] == 1
     for route, key in (("admit", "admitted"), ("count", "counted")):
@@ -211,8 +212,9 @@ def test_the_quality_of_a_session_names_labels_and_people(hall: Hall, admin: htt
     quality = admin.get(f"sessions/{hall.session_id(invite)}/quality").json()
     assert [row["name"] for row in quality["labels"]] == [one.title for one in MAMI.labels]
     assert quality["labels"][0]["observed"]["value"] == 1
-    assert [(row["name"], row["judged"]) for row in quality["people"]] == [("Ada", 5), ("Ben", 5)]
-    assert quality["people"][0]["unrevealed"] == 1
+    assert [(row["name"], row["memes"]) for row in quality["people"]] == [("Ada", 5), ("Ben", 5)]
+    assert quality["people"][0]["agreement"]["value"] == 1
+    assert "exposure" not in quality["people"][0]
 
 
 def test_memes_with_a_known_answer_are_drawn_from_other_sessions(
@@ -237,10 +239,16 @@ def test_memes_with_a_known_answer_are_drawn_from_other_sessions(
         ("POST", "sessions/4711/decide", {"meme": "x", "labels": NO, "key": "d" * 16}),
         ("GET", "sessions/4711/quality", None),
         ("GET", "sessions/4711/disputed", None),
+        ("GET", "sessions/4711/picture", None),
+        ("GET", "sessions/4711/exposure", None),
+        ("GET", "sessions/4711/warnings", None),
+        ("GET", "sessions/4711/plan", None),
+        ("POST", "sessions/4711/change", {"name": "Nobody's"}),
         ("POST", "sessions/invites/nowhere/revoke", {}),
         ("GET", "sessions/invites/nowhere/code.svg?address=x", None),
         ("POST", "sessions/people/nobody/admit", {"on": True}),
         ("POST", "sessions/people/nobody/count", {"on": True}),
+        ("POST", "sessions/people/nobody/warn", {"text": "Look again."}),
     ],
 )
 def test_what_is_not_there_is_not_found(

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from memeapp.auth import ADMIN_COOKIE, ADMIN_SECONDS, ANNOTATOR_COOKIE, ANNOTATOR_SECONDS, Auth
 from memeapp.labels import MAMI
 from memeapp.ui.label_routes import label_routes
+from memeapp.ui.return_routes import return_routes
 from memeapp.ui.session_routes import session_routes
 from tests.api.conftest import FORGED, Client, Hall, Tab, judgement
 from tests.conftest import PASSWORD, SUGGESTION, FakeApp, open_session
@@ -33,9 +34,11 @@ LABEL_ROUTES: dict[str, dict[str, Any] | None] = {
     "label/renew": TAB,
     "label/close": TAB,
     "label/progress": None,
+    "label/link": {"page": "http://here/"},
 }
 """Address → what is sent; None: a GET."""
 OPEN_ROUTES = {"join/{token}", "label/invite/{token}", "label/join"}
+BACK_ROUTES = {"back/{token}", "label/back/{token}", "label/back"}
 """For whoever has the link."""
 SESSION_ROUTES: dict[str, dict[str, Any] | None] = {
     "sessions": None,
@@ -43,8 +46,16 @@ SESSION_ROUTES: dict[str, dict[str, Any] | None] = {
     "sessions/{session_id}/open": {"on": False},
     "sessions/{session_id}/invites": {},
     "sessions/invites/{token}/revoke": {},
+    "label/people/{annotator_id}/link": {},
     "sessions/people/{annotator_id}/admit": {"on": False},
     "sessions/people/{annotator_id}/count": {"on": False},
+    "sessions/people/{annotator_id}/warn": {"text": "Look again."},
+    "sessions/preview": {},
+    "sessions/{session_id}/plan": None,
+    "sessions/{session_id}/change": {"name": "Another name"},
+    "sessions/{session_id}/picture": None,
+    "sessions/{session_id}/exposure": None,
+    "sessions/{session_id}/warnings": None,
     "sessions/{session_id}/quality": None,
     "sessions/{session_id}/disputed": None,
     "sessions/{session_id}/decide": {"meme": "{meme}", "labels": NO, "key": KEY},
@@ -59,9 +70,13 @@ def paths(routes: APIRouter) -> list[str]:
 
 def test_the_tables_of_this_file_name_every_route_of_labelling(fake: FakeApp) -> None:
     labels = label_routes(fake, lambda *_: Response())  # type: ignore[arg-type]
-    assert paths(labels) == sorted([*LABEL_ROUTES, *OPEN_ROUTES])
+    back = return_routes(fake, lambda *_: Response())  # type: ignore[arg-type]
+    admin = {route for route in SESSION_ROUTES if route.startswith("label/")}
+    assert sorted(paths(labels) + paths(back)) == sorted(
+        [*LABEL_ROUTES, *OPEN_ROUTES, *BACK_ROUTES, *admin]
+    )
     sessions = session_routes(fake)  # type: ignore[arg-type]
-    assert paths(sessions) == sorted(route.rstrip("/") for route in SESSION_ROUTES)
+    assert paths(sessions) == sorted(route.rstrip("/") for route in {*SESSION_ROUTES} - admin)
 
 
 class Scene:

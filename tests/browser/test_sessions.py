@@ -144,7 +144,7 @@ def test_a_plan_that_cannot_work_is_told_and_what_was_typed_stays(
     name.fill("monday")
     page.get_by_label("Guidelines (Markdown)").fill("Long ones")
     page.get_by_role("button", name="Open the session").click()
-    trouble = page.locator("[data-trouble]")
+    trouble = page.locator(".sessions [data-trouble]")
     expect(trouble).to_contain_text("There is a session 'monday' already")
     expect(page.get_by_label("Guidelines (Markdown)")).to_have_value("Long ones")
     for queue in page.locator("[data-queue]").all():
@@ -152,7 +152,7 @@ def test_a_plan_that_cannot_work_is_told_and_what_was_typed_stays(
     name.fill("Tuesday")
     page.get_by_role("button", name="Open the session").click()
     expect(trouble).to_contain_text("Every queue has the share 0")
-    page.get_by_label("Drawn by chance").fill("100")
+    page.get_by_label("Drawn by chance", exact=True).fill("100")
     page.get_by_role("button", name="Open the session").click()
     expect(session(page, "Tuesday")).to_be_visible()
     expect(trouble).to_be_hidden()
@@ -247,8 +247,11 @@ def test_sessions_fit_on_a_phone(page: Page, fake: FakeApp, address: str) -> Non
         judge(ben)
     log_in(page)
     shown = session(page, "W" * 40)
-    for part in ("People (2)", "Agreement, and what", "Adjudicate"):
-        shown.get_by_text(part).tap()
+    for part in ("People (2)", "Agreement, and what", "Adjudicate", "What people have", "Change"):
+        shown.locator("summary").filter(has_text=part).tap()
+    expect(shown.locator("[data-exposure] tbody tr")).to_have_count(2)
+    expect(shown.get_by_label("Name", exact=True)).to_have_value("W" * 40)
+    expect(shown.locator("[data-picture] svg")).to_have_count(5)
     expect(shown.locator("form.dispute")).to_be_visible()
     expect(shown.locator("[data-quality] table")).to_have_count(3)
     assert fits(page)
@@ -261,3 +264,113 @@ def test_the_link_of_one_browser_is_no_way_in_for_the_admin_page(
     page.get_by_role("tab", name="Admin").click()
     expect(page.get_by_label("Admin password")).to_be_visible()
     expect(page.locator(".sessions")).to_be_hidden()
+
+
+def test_the_picture_of_a_session_is_open_and_tells_how_it_goes(
+    page: Page, fake: FakeApp, address: str
+) -> None:
+    invite = open_session(fake, votes_per_meme=2)
+    with person(address, invite, "Ada") as ada, person(address, invite, "Ben") as ben:
+        judge(ada, "misogynous")
+        judge(ben)
+        log_in(page)
+        picture = session(page).locator("[data-picture]")
+        facts = picture.locator(".counts > div")
+        expect(facts.filter(has_text="Memes done")).to_contain_text("1 of 3")
+        expect(facts.filter(has_text="Answers an hour, now")).to_contain_text("24")
+        expect(facts.filter(has_text="Time left")).to_contain_text("10 min")
+        expect(facts.filter(has_text="Judged unseen")).to_contain_text("100 %")
+        row = picture.get_by_role("row").filter(has_text="Misogynous")
+        expect(row).to_contain_text("50 %")
+        expect(row.get_by_role("img", name="50 % at first, 50 % now")).to_be_visible()
+        mix = picture.get_by_role("row").filter(has_text="The model is unsure")
+        expect(mix).to_contain_text("100 %")
+
+
+def test_a_session_without_answers_has_no_speed_yet(page: Page, fake: FakeApp) -> None:
+    open_session(fake)
+    log_in(page)
+    left = session(page).locator("[data-picture] .counts > div").filter(has_text="Time left")
+    expect(left).to_contain_text("not known yet")
+
+
+def test_an_admin_changes_a_plan_in_the_form_it_was_made_with(page: Page, fake: FakeApp) -> None:
+    plan = {"guidelines": "Old ones", "policy": {"random": 1.0}, "lease_seconds": 120.0}
+    open_session(fake, open_until="2099-06-01T12:00:00.000+00:00", **plan)
+    log_in(page)
+    shown = session(page)
+    shown.get_by_text("Change", exact=True).click()
+    form = shown.locator("form")
+    expect(form.get_by_label("Guidelines (Markdown)")).to_have_value("Old ones")
+    expect(form.get_by_label("Drawn by chance", exact=True)).to_have_value("100")
+    expect(form.get_by_label("Unlike everything labelled")).to_have_value("0")
+    expect(form.get_by_label("Which memes")).to_have_count(0)
+    form.get_by_label("Name", exact=True).fill("Salon")
+    form.get_by_label("Guidelines (Markdown)").fill("New ones")
+    form.get_by_label("Unlike everything labelled").fill("100")
+    form.get_by_text("More", exact=True).click()
+    kept = form.get_by_label("Seconds that a meme is kept")
+    expect(kept).to_have_value("120")
+    kept.fill("60")
+    form.get_by_role("button", name="Change the session").click()
+    expect(session(page, "Salon")).to_be_visible()
+    expect(form).to_have_count(0)
+    now = fake.labelling.session(1).plan
+    assert (now.guidelines, now.lease_seconds) == ("New ones", 60)
+    assert now.policy == {"random": 0.5, "far": 0.5}
+    assert now.open_until == "2099-06-01T12:00:00.000+00:00"
+    assert (now.votes_per_meme, now.break_exposure) == (3, 600)
+
+
+def test_a_session_is_opened_on_part_of_the_memes(page: Page, fake: FakeApp) -> None:
+    log_in(page)
+    page.get_by_label("Name", exact=True).fill("Two of them")
+    holds = page.locator("[data-holds]")
+    expect(holds).to_have_text("It would hold 3 memes.")
+    page.get_by_label("Which memes").select_option("those of the data set test (3)")
+    most = page.get_by_label("At most so many")
+    most.fill("2")
+    most.press("Tab")
+    expect(holds).to_have_text("It would hold 2 memes.")
+    page.get_by_role("button", name="Open the session").click()
+    expect(session(page, "Two of them").locator("[data-state]")).to_contain_text("0 of 2 memes")
+    assert len(fake.store.session_meme_ids(1)) == 2
+
+
+def test_somebody_is_told_before_their_votes_are_left_out(
+    page: Page, fake: FakeApp, address: str
+) -> None:
+    invite = open_session(fake)
+    labels = ("misogynous", "shaming", "stereotype", "objectification", "violence")
+    for name, yes in (("Ada", ()), ("Ben", ()), ("Eve", labels)):
+        with person(address, invite, name) as http:
+            for _ in fake.memes:
+                judge(http, *yes)
+    log_in(page)
+    shown = session(page)
+    shown.get_by_text("People (3)").click()
+    row = shown.locator("[data-people] li").filter(has_text="Eve")
+    expect(row).to_contain_text("0 of 15 answers are those of most others")
+    expect(shown.locator("[data-people] p")).to_have_count(1)
+    row.get_by_role("button", name="Tell them").click()
+    expect(row).to_contain_text("Told: 0 of 15 answers")
+    (eve,) = (one for one in fake.labelling.people(1) if one.name == "Eve")
+    assert eve.warning.startswith("0 of 15 answers")
+    row.get_by_role("button", name="Take back").click()
+    expect(row.get_by_role("button", name="Tell them")).to_be_visible()
+    assert fake.store.annotator(eve.id).warning == ""
+
+
+def test_what_is_typed_into_a_change_stays_while_people_label(
+    page: Page, fake: FakeApp, address: str
+) -> None:
+    invite = open_session(fake)
+    with person(address, invite, "Ada") as ada:
+        log_in(page)
+        shown = session(page)
+        shown.get_by_text("Change", exact=True).click()
+        shown.get_by_label("Guidelines (Markdown)").fill("Half a sent")
+        judge(ada)
+        expect(shown.locator(".percent").first).to_have_text("1 of 9")
+        expect(shown.get_by_label("Guidelines (Markdown)")).to_have_value("Half a sent")
+        expect(shown.get_by_label("Guidelines (Markdown)")).to_be_focused()

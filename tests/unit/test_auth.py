@@ -21,6 +21,7 @@ from memeapp.auth import (
     LONGEST_LINE,
     LONGEST_PAUSE,
     REMEMBERED_ADDRESSES,
+    RETURN_SECONDS,
     Auth,
     Door,
     Identity,
@@ -331,3 +332,33 @@ def test_an_unknown_username_is_a_visitor(username: str | None) -> None:
 @pytest.mark.parametrize("username", ["admin+", "admin+visitor", "annotator:", "adminx", "+admin"])
 def test_a_malformed_username_is_a_visitor(username: str) -> None:
     assert Identity.parse(username) == Identity()
+
+
+def test_a_personal_link_names_its_annotator_for_a_day_and_is_no_cookie(tmp_path: Path) -> None:
+    clock = Clock()
+    auth = Auth(tmp_path, PASSWORD, clock=clock)
+    token = auth.return_token("a1")
+    assert auth.returning(token) == "a1"
+    assert auth.identity({ANNOTATOR_COOKIE: token, ADMIN_COOKIE: token}) == Identity()
+    clock.now += RETURN_SECONDS
+    assert auth.returning(token) == "a1"
+    clock.now += 1
+    with pytest.raises(NotAllowed, match="run out: it is valid for 24 hours"):
+        auth.returning(token)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda auth: "",
+        lambda auth: "ImExIg.aXQga.c2lnbmF0dXJl",
+        lambda auth: auth.return_token("a1")[:-1],
+        lambda auth: "x" + auth.return_token("a1"),
+        lambda auth: auth.annotator_token("a1"),
+        lambda auth: auth.admin_token(PASSWORD),
+    ],
+    ids=["nothing", "made up", "cut off", "changed", "a cookie", "an admin's"],
+)
+def test_what_is_no_personal_link_is_refused(auth: Auth, forge: Callable[[Auth], str]) -> None:
+    with pytest.raises(NotAllowed, match="not valid here; copy it once more"):
+        auth.returning(forge(auth))

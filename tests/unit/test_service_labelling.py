@@ -164,13 +164,20 @@ def test_people_come_by_a_link_while_it_is_valid_and_the_session_open(labelling,
     assert [one.name for one in labelling.people(session.id)] == ["Ada", "Ben"]
 
 
+def test_who_decides_is_no_annotator(labelling, invite, store):
+    (session,) = labelling.sessions()
+    judge = store.named_annotator("adjudication", "decision", session.id)
+    with pytest.raises(NotFound, match="in no session"):
+        labelling.annotator(judge.id)
+
+
 def test_who_was_taken_out_is_told_so_until_they_are_let_in_again(labelling, invite):
     ada = labelling.join(invite, "Ada")
     labelling.revoke_person(ada.id)
     for ask in (
         lambda: labelling.annotator(ada.id),
         lambda: labelling.cards(ada.id, "tab"),
-        lambda: labelling.progress(ada.id),
+        lambda: labelling.surroundings(ada.id),
         lambda: labelling.session_of(ada.id),
         lambda: labelling.renew(ada.id, "tab"),
     ):
@@ -354,24 +361,17 @@ def test_without_a_model_nothing_is_suggested(labelling, invite, store):
     assert labelling.suggestion(known) is None
 
 
-def test_progress_names_people_only_with_a_leaderboard(labelling, invite):
+def test_the_surroundings_name_people_only_with_a_leaderboard(labelling, invite):
     (session,) = labelling.sessions()
     ada, ben = labelling.join(invite, "Ada"), labelling.join(invite, "Ben")
     judge(labelling, ben, labelling.cards(ben.id, "tab")[0].meme.id)
-    expected = {
-        "open": True,
-        "judged": 0,
-        "memes": 3,
-        "done": 0,
-        "at_work": 1,
-        "leaderboard": [],
-    }
-    assert labelling.progress(ada.id) == expected
+    expected = {"open": True, "warning": "", "leaderboard": []}
+    assert labelling.surroundings(ada.id) == expected
     labelling.change_plan(session.id, replace(session.plan, leaderboard=True))
     board = [{"name": "Ben", "judged": 1}, {"name": "Ada", "judged": 0}]
-    assert labelling.progress(ada.id) == {**expected, "leaderboard": board}
+    assert labelling.surroundings(ada.id) == {**expected, "leaderboard": board}
     labelling.close(session.id)
-    assert labelling.progress(ada.id)["open"] is False
+    assert labelling.surroundings(ada.id)["open"] is False
 
 
 def test_what_was_looked_at_is_summed_up(labelling, invite, store):

@@ -498,3 +498,36 @@ def test_an_adjudication_comes_in_as_one_and_counts_instead_of_the_votes(tmp_pat
     decided = [vote for vote in other.standing_votes() if vote.kind is VoteKind.DECISION]
     assert [(vote.meme_id, dict(vote.labels)) for vote in decided] == [(first.id, as_bools(NO))]
     other.close()
+
+
+def test_of_each_combination_of_labels_the_same_share_is_held_out(tmp_path, store, transfer):
+    rows = [
+        (f"{number}.png", draw_picture(number), YES if number % 3 == 0 else NO, "text")
+        for number in range(60)
+    ]
+    transfer.import_folder(write_corpus(tmp_path / "corpus", rows))
+    families = [meme for meme in store.memes() if meme.id == meme.family]
+    assert len(families) > 40
+    for wanted in (True, False):
+        stratum = [
+            meme
+            for meme in families
+            if (int(meme.origin.split("/")[1].split(".")[0]) % 3 == 0) is wanted
+        ]
+        held_out = sum(meme.held_out for meme in stratum)
+        assert abs(held_out - 0.2 * len(stratum)) <= 1
+
+
+@pytest.mark.parametrize("format", ["mami", "huggingface"])
+def test_the_holdout_travels_with_an_export(tmp_path, lived_in, format):
+    store, transfer, _ = lived_in
+    source = {meme.id: meme.held_out for meme in store.memes()}
+    assert set(source.values()) == {True, False}
+    transfer.export(tmp_path / "out", format)
+    for share, expected in ((0.9, source), (0.0, dict.fromkeys(source, False))):
+        there = Store(tmp_path / f"there {share}")
+        Transfer(there, MAMI, holdout_share=share, max_upload_mb=20, max_text=200).import_folder(
+            tmp_path / "out"
+        )
+        assert {meme.id: meme.held_out for meme in there.memes()} == expected
+        there.close()

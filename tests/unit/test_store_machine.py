@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,6 @@ class People(RuleBasedStateMachine):
         self.open = True
         self.revoked: set[str] = set()
         self.ends: dict[tuple[str, str], Vote] = {}  # person, meme -> last word, undo as well
-        self.surplus: set[tuple[str, str]] = set()
         self.shown: dict[tuple[str, str], tuple[str, float]] = {}  # person, tab -> meme, expiry
         self.undone: set[tuple[str, str]] = set()  # tabs that show what was taken back
         self.saved: dict[tuple[str, str], Vote] = {}  # person, key -> acknowledged
@@ -85,7 +85,7 @@ class People(RuleBasedStateMachine):
 
     def has_judged(self, who: str, meme: str) -> bool:
         end = self.ends.get((who, meme))
-        return (end is not None and end.kind is not VoteKind.UNDO) or (who, meme) in self.surplus
+        return end is not None and end.kind is not VoteKind.UNDO  # surplus is no such word
 
     def offered(self, who: str) -> set[str]:
         """What may be shown to somebody who has no work."""
@@ -167,7 +167,6 @@ class People(RuleBasedStateMachine):
             assert vote.kind is VoteKind.SURPLUS
             assert vote.judgement.reason == ("full" if self.open else "closed")
             assert vote.replaces is None
-            self.surplus.add((who, meme))
         else:
             assert vote.kind is kind
             assert vote.replaces == (before.id if before else None)
@@ -226,6 +225,13 @@ class People(RuleBasedStateMachine):
         for tab in "12":
             if self.shown.pop((who, tab), None):
                 self.undone.discard((who, tab))
+
+    @precondition(lambda self: self.wanted < 3)
+    @rule()
+    def more_votes_are_wanted(self) -> None:
+        self.wanted += 1
+        plan = replace(self.store.session(self.room.id).plan, votes_per_meme=self.wanted)
+        self.store.change_plan(self.room.id, plan)
 
     @rule()
     def close_or_open(self) -> None:

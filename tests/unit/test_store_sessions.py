@@ -210,10 +210,36 @@ def test_a_session_that_is_closed_gives_nothing_and_keeps_what_comes_as_surplus(
         room.undo("Y")
     assert store.standing_votes() == [first]
     assert store.close_session(room.id, closed=False).closed_at is None
-    assert room.next("X") == ""  # X has judged a
-    assert room.next("Z") == "a"
+    assert room.next("X") == "a"  # what was said of it does not count
+    again = room.judge("X", "a", Judgement(NO))
+    assert (again.kind, again.replaces, again.labels) == (VoteKind.VOTE, None, NO)
+    assert store.standing_votes() == [first, again]
+    assert room.next("X") == room.next("Z") == ""
     with pytest.raises(NotFound):
         store.close_session(9)
+
+
+def test_who_came_too_late_for_a_meme_is_asked_again_once_it_has_a_place(store: Store) -> None:
+    room = in_order(store, "ab")
+    taken = room.judge("Y", "a")
+    assert room.judge("X", "a").judgement.reason == "full"
+    assert room.next("X") == "b"  # a has all it wants
+    store.change_plan(room.id, replace(room.session.plan, votes_per_meme=2))
+    assert room.next("X") == "ba"
+    assert room.next("Y") == "b"  # Y's vote stands
+    assert room.judge("X", "a").kind is VoteKind.VOTE
+    room.judge("Y", "a", SKIP, replaces=taken.id)
+    assert "a" not in room.next("X") + room.next("Y")
+
+
+def test_what_came_too_late_for_a_change_leaves_the_vote_as_it_stands(store: Store) -> None:
+    room = in_order(store, "a", votes_per_meme=2)
+    first = room.judge("X", "a")
+    store.close_session(room.id)
+    room.judge("X", "a", Judgement(NO), replaces=first.id)
+    store.close_session(room.id, closed=False)
+    assert room.next("X") == ""
+    assert store.standing_votes() == [first]
 
 
 def test_a_session_ends_by_itself(store: Store) -> None:

@@ -1,59 +1,25 @@
 /* The Annotate page: joins a session, shows a meme, sends what is said, shows the next one.
    What is shown as saved is on the server's disk. Texts enter the page as text, never as HTML. */
 window.memeapp.label = (root) => {
-  const find = (name, at = root) => at.querySelector(`[data-${name}]`);
-  const all = (name, at = root) => [...at.querySelectorAll(`[data-${name}]`)];
-  const labels = JSON.parse(root.dataset.labels);
-  const parent = root.dataset.parent;
-  const titles = Object.fromEntries(
-    [...root.querySelectorAll("fieldset .tick")].map((tick) => [
-      tick.querySelector("input").name,
-      tick.querySelector(".tick-title").textContent,
-    ]),
-  );
-  const tab = (sessionStorage.memeappTab ??= crypto.randomUUID?.() ?? `tab-${Math.random().toString(36).slice(2)}-${Date.now()}`);
+  const parts = window.memeapp.labelling;
+  const find = (name) => root.querySelector(`[data-${name}]`);
+  const all = (name) => [...root.querySelectorAll(`[data-${name}]`)];
+  const dialog = (name) => root.querySelector(`[data-dialog=${name}]`);
+  const tab = (root.dataset.tab = parts.pageId());
   const invite = new URLSearchParams(location.search).get("join");
-  const form = find("card");
-  const figure = find("figure");
-  const picture = find("picture");
+  const card = parts.card(root);
+  const sitting = parts.sitting(root, card);
+  const around = parts.around(root);
 
   let session = null;
   let wishes = {};
   let cards = []; /* the meme that is shown, and the one after it */
   let editing = null; /* the earlier answer that is being changed */
   let answered = null; /* the last answer, with what the model says of the meme */
-  let shownAt = 0;
-  let open = false; /* is the picture uncovered? */
-  let openedAt = 0;
-  let looked = 0; /* milliseconds of looking at this meme's picture */
-  let everOpened = false;
-  let changes = []; /* ticks before each change, for Z */
+  let undoKey = ""; /* of an undo that got no answer yet */
   let busy = false;
-  let sittingSince = Date.now();
-  let exposure = 0;
 
-  /* ---- Talking to the server ---- */
-
-  const ask = async (address, body) => {
-    const options = body && {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-    };
-    /* A connection can break at any moment. What is sent twice counts once; only to join twice
-       would make two people. */
-    const once = () => fetch(`label/${address}`, options);
-    const response = await once()
-      .catch((broken) => (address === "join" ? Promise.reject(broken) : once()))
-      .catch(() => {
-        throw new Error("The server cannot be reached. Nothing is lost: try again.");
-      });
-    if (response.ok) return response.json();
-    const { detail } = await response.json().catch(() => ({}));
-    const sentence =
-      typeof detail === "string" ? detail : `The server did not accept that (${response.status}).`;
-    throw Object.assign(new Error(sentence), { status: response.status });
-  };
+  const ask = (address, body) => parts.ask(address, body && { tab, since: sitting.since(), ...body });
 
   const complain = (sentence) => {
     find("problem").textContent = sentence;
@@ -64,6 +30,7 @@ window.memeapp.label = (root) => {
   const atOnce = async (work) => {
     if (busy) return;
     busy = true;
+    const slow = setTimeout(() => card.form.setAttribute("aria-busy", "true"), 400);
     try {
       await work();
       complain("");
@@ -71,6 +38,8 @@ window.memeapp.label = (root) => {
       if (error.status === 401 || error.status === 404) await begin();
       complain(error.message);
     } finally {
+      clearTimeout(slow);
+      card.form.removeAttribute("aria-busy");
       busy = false;
     }
   };
@@ -81,151 +50,18 @@ window.memeapp.label = (root) => {
     for (const section of all("view")) section.hidden = section.dataset.view !== name;
   };
 
-  const cover = (covered) => {
-    if (!covered && !open) {
-      openedAt = performance.now();
-      everOpened = true;
-    }
-    if (covered && open) looked += performance.now() - openedAt;
-    open = !covered;
-    figure.classList.toggle("covered", covered && wishes.blur);
-    figure.classList.toggle("away", covered && wishes.text_first);
-    figure.classList.toggle("grey", wishes.greyscale);
-    const button = find("reveal");
-    button.setAttribute("aria-pressed", String(!covered));
-    button.firstChild.textContent = covered ? "Show the picture" : "Cover the picture";
-  };
-
-  const ticked = () => form.querySelectorAll("fieldset input");
-  const ticks = () => Object.fromEntries([...ticked()].map((box) => [box.name, box.checked]));
-  const setTicks = (said) => {
-    for (const box of ticked()) box.checked = Boolean(said[box.name]);
-  };
-
-  const inWords = (says) => {
-    const yes = labels.filter((label) => says[label]);
-    return yes.length ? yes.map((label) => titles[label]).join(", ") : `not ${titles[parent].toLowerCase()}`;
-  };
-
-  const chances = ({ says, chances: chance }) =>
-    `${inWords(says)} (${titles[parent].toLowerCase()}: ${Math.round(100 * chance[parent])} %)`;
-
-  const show = (card, before = null) => {
+  const show = (shown, before = null) => {
     editing = before;
-    form.reset();
-    find("extra").open = false;
-    changes = [];
-    looked = 0;
-    everOpened = false;
-    open = false;
-    shownAt = performance.now();
-    form.hidden = !card;
-    find("empty").hidden = Boolean(card);
-    if (!card) return;
-    picture.width = card.width;
-    picture.height = card.height;
-    picture.src = `media/${card.meme}`;
-    find("text").textContent = card.text || "(no text known)";
-    find("corrected").value = card.text;
-    const suggestion = card.suggestion;
-    find("hint").textContent = suggestion ? `The model says: ${chances(suggestion)}` : "";
-    find("hint").hidden = !suggestion;
-    if (before) {
-      setTicks(before.labels);
-      find("note").value = before.note;
-      find("harm").value = before.harm;
-      if (before.text !== null) find("corrected").value = before.text;
-    }
-    find("submit").firstChild.textContent = before ? "Save the change " : "Save and next ";
-    cover(wishes.blur || wishes.text_first);
-    if (form.getBoundingClientRect().top < 0) form.scrollIntoView();
+    card.show(shown, before);
+    find("empty").hidden = Boolean(shown);
   };
 
-  const load = ({ cards: fresh, judged, exposure: seen }) => {
-    const kept = cards[0]?.meme;
+  const load = ({ cards: fresh, judged, exposure }) => {
     cards = fresh;
-    find("judged").textContent = `${judged} judged`;
-    if (seen !== undefined) exposure = seen;
+    sitting.exposed(exposure);
+    around.judged(judged);
     if (cards[1]) new Image().src = `media/${cards[1].meme}`;
-    if (!cards[0]) nothingLeft();
-    return kept;
-  };
-
-  const nothingLeft = async () => {
-    const { open: going, at_work: others, done, memes } = await ask("progress").catch(() => ({}));
-    find("empty-words").textContent =
-      going === false
-        ? "The session has ended. Everything you sent is kept. Thank you."
-        : done < memes && others
-          ? "Others are judging the last memes. Some may come back to you: look again in a minute."
-          : "You have judged every meme that wants your answer. Thank you.";
-  };
-
-  const tell = async () => {
-    const { memes, done, at_work: others, leaderboard } = await ask("progress");
-    const people = others === 1 ? "1 person" : `${others} people`;
-    const board = leaderboard.map(({ name, judged }) => `${name} ${judged}`).join(" · ");
-    find("progress").textContent =
-      `${done} of ${memes} memes are done · ${people} at work${board && ` · ${board}`}`;
-  };
-
-  const remind = () => {
-    const minutes = (Date.now() - sittingSince) / 60_000;
-    const dialog = root.querySelector("[data-dialog=break]");
-    if (dialog.open || !session) return;
-    const byTime = minutes >= session.break_minutes;
-    if (!byTime && exposure < session.break_exposure) return;
-    find("break-words").textContent = byTime
-      ? `You have been at it for ${Math.round(minutes)} minutes.`
-      : "You have looked at a good deal of severe content.";
-    cover(true);
-    dialog.showModal();
-    dialog.addEventListener(
-      "close",
-      () => {
-        sittingSince = Date.now();
-        exposure = 0;
-      },
-      { once: true },
-    );
-  };
-
-  /* ---- Doing ---- */
-
-  const begin = async () => {
-    try {
-      const opened = await ask("open", { tab, since: sittingSince / 1000 });
-      /* The link leads into another session than the one this browser is in. */
-      const invited = invite && (await ask(`invite/${encodeURIComponent(invite)}`).catch(() => null));
-      if (invited && invited.name !== opened.session.name) return await outside();
-      ({ session, preferences: wishes } = opened);
-      for (const place of all("session")) place.textContent = session.name;
-      find("name").textContent = opened.name;
-      for (const box of all("wish")) box.checked = wishes[box.dataset.wish];
-      for (const box of all("avoid")) box.checked = wishes.avoid.includes(box.dataset.avoid);
-      guidelines(session.guidelines);
-      view("work");
-      load(opened);
-      show(cards[0]);
-      tell().catch(() => {});
-    } catch (error) {
-      session = null;
-      if (error.status === 403) complain(error.message);
-      await outside();
-    }
-  };
-
-  const outside = async () => {
-    if (!invite) return view("outside");
-    try {
-      const { name, guidelines: html } = await ask(`invite/${encodeURIComponent(invite)}`);
-      for (const place of all("session")) place.textContent = name;
-      guidelines(html);
-      view("join");
-    } catch (error) {
-      complain(error.message);
-      view("outside");
-    }
+    if (!cards[0]) around.nothingLeft();
   };
 
   /* The server wrote this HTML from Markdown, with everything in it escaped. */
@@ -234,47 +70,111 @@ window.memeapp.label = (root) => {
     find("guidelines-box").hidden = !html;
   };
 
+  const named = (name) => {
+    for (const place of all("session")) place.textContent = name;
+  };
+
+  /* ---- Coming and going ---- */
+
+  const begin = async () => {
+    try {
+      const whose = await back.asked();
+      if (whose) {
+        named(whose.session);
+        find("back-name").textContent = whose.name;
+        return view("back");
+      }
+    } catch (error) {
+      complain(error.message); /* and go on as who this browser is */
+    }
+    try {
+      const opened = await ask("open", {});
+      /* The link leads into another session than the one this browser is in. */
+      const invited = invite && (await ask(`invite/${encodeURIComponent(invite)}`).catch(() => null));
+      if (invited && invited.name !== opened.session.name) return await outside();
+      ({ session, preferences: wishes } = opened);
+      card.setWishes(wishes);
+      named(session.name);
+      find("name").textContent = opened.name;
+      for (const box of all("wish")) box.checked = wishes[box.dataset.wish];
+      for (const box of all("avoid")) box.checked = wishes.avoid.includes(box.dataset.avoid);
+      guidelines(session.guidelines);
+      around.warn(opened.warning);
+      view("work");
+      load(opened);
+      show(cards[0]);
+      around.look().catch(() => {});
+    } catch (error) {
+      session = null;
+      if (error.status === 403 || !error.status) complain(error.message);
+      await outside();
+    }
+  };
+
+  const outside = async () => {
+    if (!invite) return view("outside");
+    try {
+      const { name, guidelines: html } = await ask(`invite/${encodeURIComponent(invite)}`);
+      named(name);
+      guidelines(html);
+      view("join");
+    } catch (error) {
+      complain(error.message);
+      view("outside");
+    }
+  };
+
+  find("join").addEventListener("submit", (event) => {
+    event.preventDefault();
+    atOnce(async () => {
+      await ask("join", { invite, name: find("join").elements.name.value });
+      sitting.restart();
+      await begin();
+      if (!session)
+        throw new Error("The browser did not keep the cookie that says who you are; allow cookies for this site.");
+    });
+  });
+
+  const leave = () =>
+    atOnce(async () => {
+      await ask("close", {});
+      await window.memeapp.post("auth/leave", { role: "annotator" });
+      cards = [];
+      await begin();
+    });
+
+  const back = parts.back(root, atOnce, begin);
+
+  /* ---- Judging ---- */
+
   const judge = (kind, reason = "") =>
     atOnce(async () => {
-      const card = editing ? editing.card : cards[0];
-      if (!card) return;
-      cover(true);
-      const corrected = find("corrected").value.trim();
-      const sent = {
-        tab,
-        meme: card.meme,
-        key: card.key,
-        kind,
-        reason,
-        labels: kind === "vote" ? ticks() : {},
-        note: find("note").value,
-        harm: find("harm").value,
-        text: corrected === card.text.trim() ? null : corrected,
-        seconds: (performance.now() - shownAt) / 1000,
-        revealed: everOpened,
-        revealed_seconds: looked / 1000,
-        replaces: editing && !editing.undone ? editing.id : null,
-        since: sittingSince / 1000,
-      };
+      if (card.form.hidden) return;
+      if (kind !== "skip" && card.unseen()) throw new Error(card.unseen());
+      card.cover(true);
+      const shown = editing ? editing.card : cards[0];
+      const replaces = editing && !editing.undone ? editing.id : null;
       let answer;
       try {
-        answer = await ask("vote", sent);
+        answer = await ask("vote", { ...card.said(kind), kind, reason, replaces });
       } catch (error) {
         if (error.status !== 409) throw error;
         /* Judged in another tab, or full: go on, and say so. */
-        load(await ask("next", { tab, since: sittingSince / 1000 }));
+        load(await ask("next", {}));
         show(cards[0]);
         throw error;
       }
-      said(answer, card);
+      undoKey = "";
+      sitting.judged();
+      said(answer, shown);
       load(answer);
       show(cards[0]);
-      remind();
+      sitting.remind(session);
     });
 
-  const said = ({ saved, suggestion }, card) => {
+  const said = ({ saved, suggestion }, shown) => {
     const words = {
-      vote: `You said: ${inWords(saved.labels)}.`,
+      vote: `You said: ${card.inWords(saved.labels)}.`,
       unsure: "You said: not sure.",
       skip: "Skipped.",
       surplus:
@@ -282,16 +182,12 @@ window.memeapp.label = (root) => {
           ? "The session had ended: your answer is kept, and not counted."
           : "Others were quicker: this meme has all its answers. Yours is kept, and not counted.",
     }[saved.kind];
-    answered = ["vote", "unsure"].includes(saved.kind) ? { ...saved, card, suggestion } : null;
+    answered = ["vote", "unsure"].includes(saved.kind) ? { ...saved, card: shown, suggestion } : null;
     find("answer-words").textContent =
-      words + (suggestion ? ` The model says: ${chances(suggestion)}.` : "");
+      words + (suggestion ? ` The model says: ${card.chances(suggestion)}.` : "");
     find("answer").hidden = false;
     root.querySelector("[data-do=change]").hidden = !(answered && suggestion);
     find("said").textContent = words;
-  };
-
-  const change = () => {
-    if (answered) edit(answered);
   };
 
   const edit = (vote) => {
@@ -301,11 +197,10 @@ window.memeapp.label = (root) => {
 
   const undo = () =>
     atOnce(async () => {
-      if (editing && !editing.undone) {
-        show(cards[0]);
-        return;
-      }
-      const answer = await ask("undo", { tab, key: window.memeapp.newKey(), since: sittingSince / 1000 });
+      if (editing && !editing.undone) return show(cards[0]);
+      undoKey ||= window.memeapp.newKey();
+      const answer = await ask("undo", { key: undoKey });
+      undoKey = "";
       load(answer);
       find("answer").hidden = true;
       if (!answer.undone) throw new Error("There is nothing to take back.");
@@ -314,8 +209,6 @@ window.memeapp.label = (root) => {
       find("said").textContent = "Taken back; judge it again.";
     });
 
-  const dialog = (name) => root.querySelector(`[data-dialog=${name}]`);
-
   const history = () =>
     atOnce(async () => {
       const votes = await ask("history");
@@ -323,9 +216,10 @@ window.memeapp.label = (root) => {
         ...votes.map((vote) => {
           const row = document.createElement("li");
           const text = document.createElement("span");
+          text.dir = "auto";
           text.textContent = vote.card.text || "(no text known)";
           const words = document.createElement("strong");
-          words.textContent = { vote: inWords(vote.labels), unsure: "not sure", skip: "skipped" }[vote.kind];
+          words.textContent = { vote: card.inWords(vote.labels), unsure: "not sure", skip: "skipped" }[vote.kind];
           const button = document.createElement("button");
           button.type = "button";
           button.textContent = "Change";
@@ -337,136 +231,52 @@ window.memeapp.label = (root) => {
           return row;
         }),
       );
+      find("history-words").textContent = votes.length
+        ? "Change any of them; the first answer is kept beside the new one."
+        : "There are none yet.";
       dialog("history").showModal();
     });
-
-  const leave = () =>
-    atOnce(async () => {
-      await ask("close", { tab });
-      await window.memeapp.post("auth/leave", { role: "annotator" });
-      cards = [];
-      await begin();
-    });
-
-  const actions = {
-    unsure: () => judge("unsure"),
-    skip: () => dialog("skip").showModal(),
-    undo,
-    change,
-    history,
-    leave,
-    guidelines: () => dialog("guidelines").showModal(),
-    settings: () => dialog("settings").showModal(),
-    help: () => dialog("help").showModal(),
-    again: () =>
-      atOnce(async () => {
-        load(await ask("next", { tab, since: sittingSince / 1000 }));
-        show(cards[0]);
-        await tell();
-      }),
-  };
-
-  /* ---- Hands ---- */
-
-  root.addEventListener("click", ({ target }) => {
-    const button = target.closest("button");
-    if (!button) return;
-    if ("close" in button.dataset) button.closest("dialog").close();
-    else if (button.dataset.do) actions[button.dataset.do]();
-    else if (button.dataset.reason) {
-      dialog("skip").close();
-      judge("skip", button.dataset.reason);
-    }
-  });
-
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    judge("vote");
-  });
-
-  find("join").addEventListener("submit", (event) => {
-    event.preventDefault();
-    atOnce(async () => {
-      await ask("join", { invite, name: find("join").elements.name.value });
-      sittingSince = Date.now();
-      await begin();
-      if (!session)
-        throw new Error("The browser did not keep the cookie that says who you are; allow cookies for this site.");
-    });
-  });
-
-  /* A kind implies the parent label; without the parent there is no kind. */
-  form.addEventListener("change", ({ target }) => {
-    if (!target.closest("fieldset")) return;
-    const before = { ...ticks(), [target.name]: !target.checked };
-    changes.push(before);
-    if (target.name === parent) {
-      if (!target.checked) setTicks({});
-    } else if (target.checked) setTicks({ ...ticks(), [parent]: true });
-  });
-
-  /* Hold to look for a moment; a short press keeps it open. */
-  const reveal = find("reveal");
-  let heldSince = 0;
-  reveal.addEventListener("pointerdown", () => {
-    heldSince = open ? 0 : performance.now();
-    if (!open) cover(false);
-  });
-  const letGo = () => {
-    if (heldSince && performance.now() - heldSince > 350) {
-      cover(true);
-      heldSince = 0;
-    }
-  };
-  reveal.addEventListener("pointerup", letGo);
-  reveal.addEventListener("pointerleave", letGo);
-  reveal.addEventListener("click", (event) => {
-    if (heldSince) heldSince = 0; /* opened by this press */
-    else if (event.detail === 0 || open) cover(open);
-  });
 
   for (const box of [...all("wish"), ...all("avoid")])
     box.addEventListener("change", () =>
       atOnce(async () => {
         for (const wish of all("wish")) wishes[wish.dataset.wish] = wish.checked;
         wishes.avoid = all("avoid").filter((kind) => kind.checked).map((kind) => kind.dataset.avoid);
-        load(await ask("preferences", { tab, ...wishes, since: sittingSince / 1000 }));
+        load(await ask("preferences", { ...wishes }));
         show(cards[0]);
       }),
     );
 
-  document.addEventListener("keydown", (event) => {
-    if (!root.isConnected || !form.checkVisibility() || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    const writing = event.target.closest?.("textarea, select, [contenteditable=true], input:not([type=checkbox])");
-    const opened = root.querySelector("dialog[open]");
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (opened) {
-      const choice = opened.dataset.dialog === "skip" && /^[1-9]$/.test(key) && all("reason", opened)[key - 1];
-      if (choice) {
-        event.preventDefault();
-        choice.click();
-      }
-      return;
-    }
-    if (writing) return;
-    const box = /^[1-9]$/.test(key) && ticked()[key - 1];
-    const letters = { u: "undo", s: "skip", n: "unsure", c: "change", "?": "help" };
-    if (box) box.click();
-    else if (key === "r") cover(open);
-    else if (key === "z") {
-      if (changes.length) setTicks(changes.pop());
-    } else if (letters[key]) actions[letters[key]]();
-    else if (key === "Enter" && !event.target.closest?.("button, a, summary")) judge("vote");
-    else return;
-    event.preventDefault();
-  });
+  const again = () =>
+    atOnce(async () => {
+      load(await ask("next", {}));
+      show(cards[0]);
+      await around.look();
+    });
+
+  const actions = {
+    ...back.actions,
+    undo,
+    history,
+    leave,
+    again,
+    read: around.read,
+    unsure: () => judge("unsure"),
+    change: () => answered && edit(answered),
+    picture: card.reload,
+    skip: () => dialog("skip").showModal(),
+    guidelines: () => dialog("guidelines").showModal(),
+    settings: () => dialog("settings").showModal(),
+    help: () => dialog("help").showModal(),
+  };
+  parts.hands(root, card, actions, judge);
 
   /* Kept while the page is open, given back when it goes. */
   setInterval(() => {
     if (!session || document.hidden) return;
-    ask("renew", { tab }).catch(() => {});
-    tell().catch(() => {});
-    remind();
+    ask("renew", {}).catch(() => {});
+    around.look().catch(() => {});
+    sitting.remind(session);
   }, 30_000);
   addEventListener("pagehide", (event) => {
     const body = new Blob([JSON.stringify({ tab })], { type: "application/json" });
@@ -476,8 +286,8 @@ window.memeapp.label = (root) => {
   begin();
 };
 
-/* Who comes by an invite wants the Annotate page; gradio draws it when its tab is first opened. */
-if (new URLSearchParams(location.search).has("join")) {
+/* Who comes by a link wants the Annotate page; gradio draws it when its tab is first opened. */
+if (["join", "back"].some((link) => new URLSearchParams(location.search).has(link))) {
   const looking = new MutationObserver(() => {
     const tab = document.querySelector("#tab-annotate-button");
     if (!tab) return;

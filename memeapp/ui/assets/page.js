@@ -27,8 +27,22 @@ window.memeapp = {
 
   /* The admin's dashboard: its buttons name the event they stand for. */
   dashboard(element, trigger) {
-    /* The dashboard comes with a login and goes with a logout, and the sessions with it. */
-    new MutationObserver(() => window.memeapp.lookAtSessions?.()).observe(element, { childList: true });
+    const fields = ["encoder", "aggregation", "votes"];
+    const field = (name) => element.querySelector(`#admin-${name}`);
+    const chosen = {};
+    const opened = new Set();
+    element.addEventListener("input", ({ target }) => (chosen[target.id] = target.value));
+    element.addEventListener("toggle", ({ target }) => {
+      if (target.dataset.keep) opened[target.open ? "add" : "delete"](target.dataset.keep);
+    }, true);
+    /* The dashboard comes with a login and goes with a logout, and the cards below it too. While
+       it is there it is drawn again and again, and what somebody has chosen stays. */
+    new MutationObserver(() => {
+      for (const name of fields) if (field(name) && chosen[field(name).id]) field(name).value = chosen[field(name).id];
+      for (const box of element.querySelectorAll("[data-keep]")) box.open = opened.has(box.dataset.keep);
+      window.memeapp.lookAtSessions?.();
+      window.memeapp.lookAtTransfers?.();
+    }).observe(element, { childList: true });
     element.addEventListener("click", async ({ target }) => {
       const button = target.closest("button");
       if (!button) return;
@@ -36,9 +50,10 @@ window.memeapp = {
         await window.memeapp.post("auth/leave", { role: "admin" });
         trigger("opened");
         window.memeapp.lookAtSessions?.();
+        window.memeapp.lookAtTransfers?.();
       } else if (button.dataset.event) {
-        const encoder = element.querySelector("#admin-encoder")?.value;
-        trigger(button.dataset.event, { version: button.dataset.version, encoder });
+        const values = Object.fromEntries(fields.map((name) => [name, field(name)?.value]));
+        trigger(button.dataset.event, { version: button.dataset.version, ...values });
       }
     });
   },

@@ -1,7 +1,12 @@
-/* The admin's sessions: opened, watched, closed. Names and links enter the page as text. */
+/* The admin's sessions: opened, watched, changed, closed. Names and links enter the page as text. */
 window.memeapp.sessions = (root) => {
   const find = (name, at = root) => at.querySelector(`[data-${name}]`);
   const plan = find("plan");
+  const { element, fill } = window.memeapp.sessionParts(root);
+  const PICTURE_MS = 15_000;
+  const current = new Map(); /* session number → what the server said of it last */
+  const articles = new Map();
+  const warnings = new Map(); /* person → a sentence for the admin */
   let drawn = "";
 
   const complain = (sentence) => {
@@ -10,8 +15,23 @@ window.memeapp.sessions = (root) => {
   };
 
   const send = async (address, body = {}) => {
-    complain(await window.memeapp.post(`sessions${address}`, body));
+    const problem = await window.memeapp.post(`sessions${address}`, body);
+    complain(problem);
     await look();
+    return !problem;
+  };
+
+  const asked = async (address, body) => {
+    const options = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+    const response = await fetch(`sessions${address}`, options).catch(() => null);
+    return response?.ok ? response.json() : null;
+  };
+
+  const button = (text, act) => {
+    const made = element("button", text);
+    made.type = "button";
+    made.addEventListener("click", act);
+    return made;
   };
 
   const address = (token) => new URL(`join/${token}`, document.baseURI).href;
@@ -34,224 +54,204 @@ window.memeapp.sessions = (root) => {
     return part;
   };
 
-  const person = ({ id, name, judged, admitted, counted }) => {
-    const row = document.createElement("li");
-    const words = document.createElement("span");
-    words.textContent = `${name} · ${judged} judged${admitted ? "" : " · taken out"}${counted ? "" : " · not counted"}`;
-    const button = (text, path, on) => {
-      const made = document.createElement("button");
-      made.type = "button";
-      made.textContent = text;
-      made.addEventListener("click", () => send(`/people/${id}/${path}`, { on }));
-      return made;
-    };
+  /* A row stays the same element as long as its buttons do, so that a press meets its button. */
+  const person = (known, { id, name, judged, admitted, counted, warning }) => {
+    const warn = warnings.get(id);
+    const state = JSON.stringify([admitted, counted, warning, warn]);
+    const words = `${name} · ${judged} judged${admitted ? "" : " · taken out"}${counted ? "" : " · not counted"}`;
+    if (known?.dataset.drawn === state) {
+      known.firstChild.textContent = words;
+      return known;
+    }
+    const row = element("li", "");
+    row.dataset.person = id;
+    row.dataset.drawn = state;
+    const tell = (text) => send(`/people/${id}/warn`, { text });
+    element("span", words, row);
     row.append(
-      words,
-      button(admitted ? "Take out" : "Let in again", "admit", !admitted),
-      button(counted ? "Leave votes out" : "Count votes", "count", !counted),
+      button(admitted ? "Take out" : "Let in again", () => send(`/people/${id}/admit`, { on: !admitted })),
+      button(counted ? "Leave votes out" : "Count votes", () => send(`/people/${id}/count`, { on: !counted })),
     );
+    if (warn && warn !== warning) {
+      const worth = element("p", "", row);
+      element("span", warn, worth);
+      worth.append(button("Tell them", () => tell(warn)));
+    }
+    if (warning) {
+      const told = element("p", "", row);
+      element("span", `Told: ${warning}`, told);
+      told.append(button("Take back", () => tell("")));
+    }
     return row;
   };
 
-  const fetched = async (address) => {
-    const response = await fetch(`sessions${address}`).catch(() => null);
-    if (response?.ok) return response.json();
-    complain("The server did not answer; close this part and open it again.");
-    return null;
+  const people = (article, session) => {
+    const list = find("people", article);
+    const known = new Map([...list.children].map((row) => [row.dataset.person, row]));
+    const rows = session.people.map((one) => person(known.get(one.id), one));
+    if (rows.length !== list.children.length || rows.some((row, at) => row !== list.children[at])) list.replaceChildren(...rows);
   };
 
-  const element = (name, text, within) => {
-    const made = document.createElement(name);
-    made.textContent = text;
-    within?.append(made);
-    return made;
+  const local = (moment) => {
+    const date = new Date(moment);
+    return new Date(date - 60_000 * date.getTimezoneOffset()).toISOString().slice(0, 16);
   };
 
-  const percent = (figure) =>
-    figure
-      ? `${Math.round(100 * figure.value)} %` +
-        (figure.low === null ? "" : ` (${Math.round(100 * figure.low)} to ${Math.round(100 * figure.high)})`)
-      : "not defined";
-  const decimal = (figure) =>
-    figure
-      ? figure.value.toFixed(2) +
-        (figure.low === null ? "" : ` (${figure.low.toFixed(2)} to ${figure.high.toFixed(2)})`)
-      : "not defined";
+  const FIELDS = ["name", "guidelines", "suggestions"];
+  const NUMBERS = ["votes_per_meme", "break_minutes", "break_exposure", "lease_seconds"];
 
-  const table = (heads, rows, within) => {
-    const made = element("table", "", within);
-    made.className = "versions";
-    const head = element("tr", "", element("thead", "", made));
-    for (const word of heads) element("th", word, head).scope = "col";
-    const body = element("tbody", "", made);
-    for (const [first, ...rest] of rows) {
-      const row = element("tr", "", body);
-      element("th", first, row).scope = "row";
-      rest.forEach((word, at) => (element("td", word, row).dataset.head = heads[at + 1]));
+  /* What a form says, as the server takes it. */
+  const said = (form) => {
+    const { leaderboard, open_until } = form.elements;
+    return {
+      ...Object.fromEntries(FIELDS.map((name) => [name, form.elements[name].value])),
+      ...Object.fromEntries(NUMBERS.map((name) => [name, Number(form.elements[name].value)])),
+      policy: Object.fromEntries([...form.querySelectorAll("[data-queue]")].map((box) => [box.dataset.queue, Number(box.value)])),
+      leaderboard: leaderboard.checked,
+      open_until: open_until.value && new Date(open_until.value).toISOString(),
+    };
+  };
+
+  /* The same form once more, with the plan of a session in it. */
+  const change = async (id, box) => {
+    const found = await asked(`/${id}/plan`);
+    if (!found) return complain("The server did not answer; close this part and open it again.");
+    const form = plan.cloneNode(true);
+    find("only-new", form).remove();
+    find("only-change", form).hidden = false;
+    for (const one of form.querySelectorAll("[id], label[for]")) {
+      if (one.htmlFor) one.htmlFor += `-${id}`;
+      else one.id += `-${id}`;
     }
-  };
-
-  const quality = async (id, box) => {
-    const found = await fetched(`/${id}/quality`);
-    if (!found) return;
-    const place = find("quality", box);
-    place.replaceChildren();
-    element("h4", "How far people agree", place);
-    table(
-      ["Label", "Memes", "Pairs that agree", "Krippendorff's α", "Gwet's AC1", "Worth independent labels"],
-      found.labels.map((one) => [one.name, one.memes, percent(one.observed), decimal(one.alpha), decimal(one.ac1), one.effective?.toFixed(0) ?? "0"]),
-      place,
-    );
-    element("p", "On blind answers, with 95 % intervals over memes. α collapses where a label is rare; AC1 does not.", place).className = "legend";
-    element("h4", "What the model's answer does", place);
-    table(
-      ["Label", "Changed to the model's answer after seeing it", "Yes beside the model's answer, compared with blind"],
-      found.labels.map((one) => [one.name, percent(one.switched), one.shift ? `${one.shift.value > 0 ? "+" : ""}${percent(one.shift)}` : "not defined"]),
-      place,
-    );
-    element("h4", "People", place);
-    table(
-      ["Name", "Judged", "Agree with most others", "Right on known answers", "Seconds", "Judged unseen", "Exposure, s"],
-      found.people.map((one) => [
-        one.name,
-        one.judged,
-        percent(one.agreement),
-        percent(one.gold),
-        one.seconds?.toFixed(1) ?? "",
-        one.unrevealed === null ? "" : `${Math.round(100 * one.unrevealed)} %`,
-        Math.round(one.exposure),
-      ]),
-      place,
-    );
-    for (const one of found.people) if (one.warn) element("p", `${one.name}: ${one.warn}`, place).className = "notice";
-    element("p", "Judged unseen: without uncovering the picture. Exposure: seconds of looking at uncovered pictures, weighed by how severe the model finds them.", place).className = "legend";
-  };
-
-  const disputed = async (id, box) => {
-    const found = await fetched(`/${id}/disputed`);
-    if (!found) return;
-    const place = find("disputed", box);
-    place.replaceChildren();
-    const next = found.find((one) => !one.decision);
-    const left = found.filter((one) => !one.decision).length;
-    element("p", next ? `${left} memes on which people disagree wait for a decision, the most disputed first.` : "There is nothing to decide: people agree, or all is decided.", place);
-    if (!next) return;
-    const part = find("dispute").content.cloneNode(true);
-    const form = part.querySelector("form");
-    form.querySelector(".meme-text").textContent = next.text || "(no text known)";
-    form.querySelector("[data-act=look]").addEventListener("click", ({ target }) => {
-      const figure = form.querySelector("figure");
-      figure.hidden = !figure.hidden;
-      figure.querySelector("img").src = `media/${next.meme}`;
-      target.textContent = figure.hidden ? "Show the picture" : "Cover the picture";
-    });
-    next.votes.forEach((vote, at) => {
-      const yes = Object.entries(vote.labels).filter(([, said]) => said).map(([label]) => label);
-      element("li", `Voice ${at + 1}: ${yes.join(", ") || "nothing applies"}${vote.note ? ` — “${vote.note}”` : ""}`, form.querySelector(".voices"));
-    });
-    const boxes = [...form.querySelectorAll(".choices input")];
-    form.addEventListener("change", ({ target }) => {
-      if (target === boxes[0] && !target.checked) boxes.forEach((one) => (one.checked = false));
-      else if (boxes.includes(target) && target.checked) boxes[0].checked = true;
-    });
-    form.addEventListener("keydown", (event) => {
-      if (event.target.matches("input:not([type=checkbox])") || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (/^[1-9]$/.test(event.key) && boxes[event.key - 1]) boxes[event.key - 1].click();
-      else if (event.key === "g") form.elements.unclear.click();
-      else if (event.key === "Enter") form.requestSubmit();
-      else return;
-      event.preventDefault();
-    });
-    const key = window.memeapp.newKey();
+    for (const name of [...FIELDS, ...NUMBERS]) form.elements[name].value = found[name];
+    for (const share of form.querySelectorAll("[data-queue]")) share.value = found.policy[share.dataset.queue] ?? 0;
+    form.elements.leaderboard.checked = found.leaderboard;
+    form.elements.open_until.value = found.open_until ? local(found.open_until) : "";
+    form.querySelector("[type=submit]").textContent = "Change the session";
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      const labels = Object.fromEntries(boxes.map((one) => [one.name, one.checked]));
-      const problem = await window.memeapp.post(`sessions/${id}/decide`, {
-        meme: next.meme, labels, note: form.elements.note.value, unclear: form.elements.unclear.checked, key,
-      });
-      complain(problem);
-      if (!problem) await disputed(id, box);
+      if (await send(`/${id}/change`, said(form))) box.open = false;
     });
-    place.append(part);
-    boxes[0].focus({ preventScroll: true });
+    find("change", box).replaceChildren(form);
   };
 
-  const one = (session, opened) => {
-    const part = find("one").content.cloneNode(true);
+  const opened = async (id, box) => {
+    const part = box.dataset.part;
+    if (part === "change") await change(id, box);
+    else if (part === "people") {
+      for (const [who, words] of Object.entries((await asked(`/${id}/warnings`)) ?? {})) warnings.set(who, words);
+      people(articles.get(id), current.get(id));
+    } else await fill(part, id, box, complain);
+  };
+
+  const made = ({ id, open }) => {
+    const article = find("one").content.cloneNode(true).firstElementChild;
+    articles.set(id, article);
+    for (const box of article.querySelectorAll("details")) {
+      box.addEventListener("toggle", ({ target }) => {
+        if (target !== box) return;
+        if (box.open) opened(id, box);
+        else if (box.dataset.part === "change") find("change", box).replaceChildren();
+      });
+    }
+    article.querySelector("[data-part=picture]").open = open;
+    const act = (name, action) => article.querySelector(`[data-act=${name}]`).addEventListener("click", action);
+    act("invite", () => send(`/${id}/invites`));
+    act("toggle", () => send(`/${id}/open`, { on: !current.get(id).open }));
+    act("gold", async () => {
+      const before = current.get(id).counts.gold;
+      const sent = await send(`/${id}/gold`, { memes: before + 10 });
+      if (sent && current.get(id).counts.gold === before) complain("No other meme of this session has an answer that everybody agrees on.");
+    });
+    return article;
+  };
+
+  const one = (session) => {
+    const article = articles.get(session.id) ?? made(session);
     const { counts } = session;
     const share = counts.wanted ? (100 * counts.votes) / counts.wanted : 0;
-    part.querySelector("h3").textContent = session.name;
-    find("state", part).textContent =
+    article.querySelector("h3").textContent = session.name;
+    find("state", article).textContent =
       `${session.open ? "Open" : "Closed"} · ${counts.done} of ${counts.memes} memes done · ` +
       `${counts.people} people, ${counts.at_work} at work` +
       (counts.gold ? ` · ${counts.gold} memes with a known answer` : "");
-    part.querySelector(".fill").style.width = `${share}%`;
-    part.querySelector("[role=progressbar]").setAttribute("aria-valuenow", Math.round(share));
-    part.querySelector(".percent").textContent = `${counts.votes} of ${counts.wanted}`;
-    find("links", part).append(...(session.open ? session.invites.map(link) : []));
-    for (const box of part.querySelectorAll("details")) {
-      box.dataset.key = `${session.id} ${box.dataset.part}`;
-      const fill = { quality, disputed }[box.dataset.part];
-      if (fill) box.addEventListener("toggle", () => box.open && fill(session.id, box));
-      box.open = opened.has(box.dataset.key);
+    article.querySelector(".fill").style.width = `${share}%`;
+    article.querySelector("[role=progressbar]").setAttribute("aria-valuenow", Math.round(share));
+    article.querySelector(".percent").textContent = `${counts.votes} of ${counts.wanted}`;
+    const links = find("links", article);
+    const tokens = session.open ? session.invites.map(({ token }) => token).join(" ") : "";
+    if (links.dataset.tokens !== tokens) {
+      links.dataset.tokens = tokens;
+      links.replaceChildren(...(session.open ? session.invites.map(link) : []));
     }
-    part.querySelector("[data-part=people] summary").textContent = `People (${session.people.length})`;
-    find("people", part).append(...session.people.map(person));
-    part.querySelector("[data-act=invite]").hidden = !session.open;
-    part.querySelector("[data-act=invite]").addEventListener("click", () => send(`/${session.id}/invites`));
-    const gold = part.querySelector("[data-act=gold]");
-    gold.hidden = !session.open;
-    gold.addEventListener("click", async () => {
-      await send(`/${session.id}/gold`, { memes: counts.gold + 10 });
-      const { gold: now } = JSON.parse(drawn).find(({ id }) => id === session.id).counts;
-      if (now === counts.gold) complain("No other meme of this session has an answer that everybody agrees on.");
-    });
-    const toggle = part.querySelector("[data-act=toggle]");
-    toggle.textContent = session.open ? "Close" : "Open again";
-    toggle.addEventListener("click", () => send(`/${session.id}/open`, { on: !session.open }));
-    return part;
+    article.querySelector("[data-part=people] summary").textContent = `People (${session.people.length})`;
+    people(article, session);
+    article.querySelector("[data-act=invite]").hidden = !session.open;
+    article.querySelector("[data-act=gold]").hidden = !session.open;
+    article.querySelector("[data-act=toggle]").textContent = session.open ? "Close" : "Open again";
+    return article;
   };
 
   const look = async () => {
     const response = await fetch("sessions").catch(() => null);
-    root.hidden = !response?.ok;
-    if (root.hidden) return;
+    if (!response) return; /* what is on the page is as good as it was */
+    root.hidden = !response.ok;
+    if (root.hidden) {
+      find("list").replaceChildren(); /* the next admin finds nothing of this one */
+      articles.clear();
+      drawn = "";
+      return;
+    }
     const found = await response.text();
-    const judging = root.querySelector("[data-part=disputed][open]");
-    if (found === drawn || (judging && drawn)) return; /* so that what somebody is about to press stays where it is */
+    if (found === drawn) return;
     drawn = found;
     const sessions = JSON.parse(found);
-    const opened = new Set([...root.querySelectorAll("details[data-key][open]")].map((box) => box.dataset.key));
-    find("list").replaceChildren(...sessions.map((session) => one(session, opened)));
+    current.clear();
+    for (const session of sessions) current.set(session.id, session);
+    const list = find("list");
+    const shown = sessions.map(one);
+    if (shown.length !== list.children.length || shown.some((article, at) => article !== list.children[at])) list.replaceChildren(...shown);
     if (!sessions.length) find("new").open = true;
+  };
+
+  const chosen = () => {
+    const { memes, most } = plan.elements;
+    return {
+      unlabelled: memes.value === "unlabelled",
+      data_set: memes.value.startsWith("set ") ? memes.value.slice(4) : "",
+      most: most.value ? Number(most.value) : null,
+    };
+  };
+
+  const preview = async () => {
+    const found = await asked("/preview", chosen());
+    find("holds").textContent = found ? `It would hold ${found.memes.toLocaleString()} memes.` : "";
+    const { memes } = plan.elements;
+    for (const { name, memes: count } of found?.data_sets ?? []) {
+      const option = [...memes.options].find(({ value }) => value === `set ${name}`) ?? element("option", "", memes);
+      option.value = `set ${name}`;
+      option.textContent = `those of the data set ${name.replace(/^import:/, "")} (${count.toLocaleString()})`;
+    }
   };
 
   plan.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const { name, guidelines, votes_per_meme, suggestions, open_until, break_minutes, leaderboard } = plan.elements;
-    const policy = Object.fromEntries(
-      [...plan.querySelectorAll("[data-queue]")].map((box) => [box.dataset.queue, Number(box.value)]),
-    );
-    const problem = await window.memeapp.post("sessions", {
-      name: name.value,
-      guidelines: guidelines.value,
-      votes_per_meme: Number(votes_per_meme.value),
-      suggestions: suggestions.value,
-      break_minutes: Number(break_minutes.value),
-      leaderboard: leaderboard.checked,
-      open_until: open_until.value && new Date(open_until.value).toISOString(),
-      policy,
-    });
-    complain(problem);
-    if (problem) return;
+    if (!(await send("", { ...said(plan), ...chosen() }))) return;
     plan.reset();
     find("new").open = false;
-    await look();
   });
+  find("only-new", plan).addEventListener("change", preview);
+  find("new").addEventListener("toggle", ({ target }) => target === find("new") && target.open && preview());
 
   window.memeapp.lookAtSessions = look;
   look();
-  setInterval(() => {
-    if (root.isConnected && root.checkVisibility() && !document.hidden) look();
-  }, 3_000);
+  const every = (milliseconds, work) =>
+    setInterval(() => root.isConnected && root.checkVisibility() && !document.hidden && work(), milliseconds);
+  every(3_000, look);
+  every(PICTURE_MS, () => {
+    for (const [id, article] of articles) {
+      const box = article.querySelector("[data-part=picture][open]");
+      if (box && current.get(id)?.open) fill("picture", id, box, complain);
+    }
+  });
 };
