@@ -14,6 +14,7 @@ import click
 from memeapp import __version__
 from memeapp.cli.bench import bench
 from memeapp.cli.common import ENCODER, FILE, FOLDER, bar, build
+from memeapp.cli.versions import promote, rebuild, versions
 from memeapp.errors import MemeAppError
 from memeapp.settings import Settings
 from memeapp.types import Job, JobState
@@ -183,7 +184,7 @@ def train(
     votes: str,
     job: int | None,
 ) -> None:
-    """Encode what is new, train a version on all votes, compare it; it becomes the current one.
+    """Encode what is new, train a version on the votes; it answers if it is not worse.
 
     `best` is ours; `reference` and `paper` are SemiMemes as its code and its publication have it.
     """
@@ -282,4 +283,5 @@ def export(
     click.echo(f"{written} memes in {folder}.")
 
 
-main.add_command(bench)
+for command in (bench, versions, promote, rebuild):
+    main.add_command(command)

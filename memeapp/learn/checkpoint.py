@@ -171,6 +171,11 @@ class Checkpoint:
             tensors.append(torch.tensor(array))
         return tensors[0], tensors[1]
 
+    @property
+    def weights_hash(self) -> str:
+        """SHA-256 of the weights as `save` writes them, hex."""
+        return hashlib.sha256(save(self._tensors())).hexdigest()
+
     def save(self, folder: Path) -> None:
         """Write weights.safetensors, then model.json, which makes the folder a checkpoint."""
         folder.mkdir(parents=True, exist_ok=True)

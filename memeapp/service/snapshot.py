@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from memeapp.errors import BadInput, Mismatch, NotFound
 from memeapp.learn.data import FeatureSet
 from memeapp.learn.recipe import Recipe
+from memeapp.learn.train import fit
+from memeapp.registry import Registry
+from memeapp.service.features import Report
 from memeapp.store import Store
 from memeapp.store.features import text_key
 from memeapp.types import Meme
@@ -153,6 +156,32 @@ class Snapshot:
         lines: list[object] = [{name: getattr(self, name) for name in head}]
         lines += [asdict(row) for row in self.rows]
         return [json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines]
+
+
+def rebuild(store: Store, registry: Registry, name: str, report: Report) -> bool:
+    """Train a version again from its snapshot and the stored features.
+
+    Returns:
+        Whether every weight came out the same.
+
+    Raises:
+        NotFound: if there is no such version, it has no snapshot, or features are gone.
+        Mismatch: if the features are not the ones of then.
+    """
+    version = registry.find(name)
+    assert version.path is not None
+    file = version.path / FILE
+    if not file.exists():
+        raise NotFound(f"{name} has no snapshot of what it learned from; it was not trained here.")
+    snapshot = Snapshot.from_bytes(file.read_bytes())
+    again = fit(
+        snapshot.feature_set(store),
+        Recipe.from_dict(snapshot.recipe),
+        encoder=snapshot.encoder,
+        seed=snapshot.seed,
+        on_epoch=lambda progress: report(progress.stage.capitalize(), progress.done),
+    )
+    return again.weights_hash == registry.load(name).weights_hash
 
 
 def _digest(known: FeatureSet) -> str:

@@ -8,11 +8,11 @@ from memeapp.images import decode
 from memeapp.judging import Judgement, Plan, Rank, Suggestions, VoteKind
 from memeapp.labels import MAMI, Label, LabelSchema
 from memeapp.learn.gate import Verdict
-from memeapp.learn.train import BEST, Recipe, fit
+from memeapp.learn.train import BEST
 from memeapp.registry import Registry
 from memeapp.service import training as module
 from memeapp.service.evaluation import Evaluation
-from memeapp.service.snapshot import FILE, Snapshot
+from memeapp.service.snapshot import FILE, Snapshot, rebuild
 from memeapp.service.training import MINIMUM_ROWS, Training
 from memeapp.types import TextSource
 
@@ -158,12 +158,13 @@ def test_a_version_is_made_again_from_its_snapshot_with_equal_weights(store, reg
     snapshot = Snapshot.from_bytes((version.path / FILE).read_bytes())
     assert snapshot.hash == version.data["snapshot"]
     assert snapshot.votes == version.data["vote_count"]
-    recipe = Recipe.from_dict(snapshot.recipe)
-    again = fit(snapshot.feature_set(store), recipe, encoder=snapshot.encoder, seed=snapshot.seed)
-    before = registry.load(version.name).network.state_dict()
-    after = again.network.state_dict()
-    assert before.keys() == after.keys()
-    assert all(before[name].equal(after[name]) for name in before)
+    assert rebuild(store, registry, version.name, silent)
+    seed = replace(snapshot, seed=6)
+    (version.path / FILE).write_bytes(seed.to_bytes())
+    assert not rebuild(store, registry, version.name, silent)
+    (version.path / FILE).unlink()
+    with pytest.raises(NotFound, match="no snapshot"):
+        rebuild(store, registry, version.name, silent)
 
 
 def test_an_encoder_that_cannot_be_had_is_an_error_and_no_other_takes_its_place(store, training):
