@@ -43,14 +43,24 @@ def trained(corpus, tmp_path_factory):
     """A data folder after import, encode and train, with what the commands printed."""
     data = tmp_path_factory.mktemp("data")
     printed = [run("import", corpus, data=data), run("encode", data=data), run("train", data=data)]
+    printed.append(run("promote", printed[-1].stdout.split()[0], data=data))
     return data, [result.stdout for result in printed]
 
 
 def test_a_corpus_becomes_a_version_by_three_commands(trained):
-    _, (imported, encoded, learnt) = trained
+    data, (imported, encoded, learnt, promoted) = trained
     assert "64 memes added, 0 were there, 56 came with labels, 0 refused." in imported
     assert encoded == "64 pictures encoded with embedded-2.\n"
-    assert learnt.startswith("v0001-")
+    version = learnt.split()[0]
+    assert version.startswith("v0001-")
+    assert "does not answer yet; shipped-3 goes on" in learnt and "at least 50" in learnt
+    assert promoted == f"{version} answers from now on.\n"
+    first, second = run("versions", data=data).stdout.splitlines()
+    assert first.startswith(f"* {version} ") and first.endswith(" after shipped-3")
+    assert second.startswith("  shipped-3 ")
+    assert (
+        run("rebuild", version, data=data).stdout == f"{version} came out the same, bit for bit.\n"
+    )
     metrics = json.loads(learnt[learnt.index("{") :])
     assert metrics["task_a"]["value"] > 0.9
 
