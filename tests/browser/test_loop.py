@@ -220,10 +220,15 @@ def test_the_whole_loop(pages: list[Page], app: str, data: Path, tmp_path: Path)
         "data-state", re.compile("finished|failed"), timeout=600_000
     )
     expect(dashboard.locator("[data-job]")).to_have_attribute("data-state", "finished")
-    trained = dashboard.locator("tr.current").get_attribute("data-version")
-    assert trained != shipped
+    # Few held-out memes have labels: the gate cannot tell, says why, and the admin decides.
+    expect(dashboard.locator(".job-message")).to_contain_text("does not answer yet")
+    expect(dashboard.locator(".job-message")).to_contain_text("at least 50 are needed")
+    assert page.locator("tr.current").get_attribute("data-version") == shipped
+    page.get_by_role("button", name=re.compile("^Use")).click()
+    trained = re.compile("^v0001-")
+    expect(page.locator("tr.current")).to_have_attribute("data-version", trained)
     # The picture box is empty after the reload: the next answer is a new one.
-    assert classify(page, meme) == trained
+    assert trained.match(classify(page, meme))
     check_votes(data)
 
 
