@@ -114,6 +114,14 @@ def test_an_admin_opens_a_session_somebody_comes_and_is_taken_out_and_it_is_clos
     expect(guest.get_by_role("alert").filter(visible=True)).to_contain_text("You were taken out")
     row.get_by_role("button", name="Let in again").click()
     expect(row.get_by_role("button", name="Take out")).to_be_visible()
+    row.get_by_role("button", name="Link for them").click()
+    elsewhere = page.context.browser.new_context() if page.context.browser else None
+    assert elsewhere
+    other = elsewhere.new_page()
+    other.goto(str(row.get_by_role("link").get_attribute("href")))
+    other.get_by_role("button", name="Go on", exact=True).click()
+    expect(other.locator("form[data-card]")).to_be_visible()
+    elsewhere.close()
     row.get_by_role("button", name="Leave votes out").click()
     expect(row).to_contain_text("not counted")
     row.get_by_role("button", name="Count votes").click()

@@ -55,6 +55,18 @@ window.memeapp.sessions = (root) => {
   };
 
   /* A row stays the same element as long as its buttons do, so that a press meets its button. */
+  /* For somebody who lost the cookie or changed the device. */
+  const linkFor = async (id, name, row) => {
+    const response = await fetch(`label/people/${id}/link`, { method: "POST" }).catch(() => null);
+    if (!response?.ok) return complain("No link could be made; try again.");
+    const { token } = await response.json();
+    row.querySelector(".personal")?.remove();
+    const shown = element("p", `Only for ${name}, for a day: `, row);
+    shown.className = "personal";
+    const link = element("a", "", shown);
+    link.textContent = link.href = new URL(`back/${token}`, document.baseURI).href;
+  };
+
   const person = (known, { id, name, judged, admitted, counted, warning }) => {
     const warn = warnings.get(id);
     const state = JSON.stringify([admitted, counted, warning, warn]);
@@ -72,6 +84,7 @@ window.memeapp.sessions = (root) => {
       button(admitted ? "Take out" : "Let in again", () => send(`/people/${id}/admit`, { on: !admitted })),
       button(counted ? "Leave votes out" : "Count votes", () => send(`/people/${id}/count`, { on: !counted })),
     );
+    if (admitted) row.append(button("Link for them", () => linkFor(id, name, row)));
     if (warn && warn !== warning) {
       const worth = element("p", "", row);
       element("span", warn, worth);
