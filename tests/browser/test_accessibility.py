@@ -109,8 +109,11 @@ def test_the_admin_page_is_accessible_with_its_sessions(
     shown = page.locator("article.session")
     expect(shown).to_be_visible()
     assert findings(page, "body") == []
-    for part in ("Open a session", "People (2)", "Agreement, and what", "Adjudicate"):
-        page.get_by_text(part).click()
+    expect(shown.get_by_role("heading", name="What people say")).to_be_visible()
+    expect(page.get_by_role("heading", name="Memes in and out")).to_be_visible()
+    parts = ("People (2)", "Agreement, and what", "Adjudicate", "What people have", "Change")
+    for part in ("Open a session", *parts):
+        page.locator("summary").filter(has_text=part).first.click()
     expect(shown.locator("form.dispute")).to_be_visible()
     expect(shown.locator("[data-quality] table")).to_have_count(3)
     shown.get_by_role("button", name="Show the picture").click()
