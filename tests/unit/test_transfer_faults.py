@@ -260,13 +260,15 @@ def test_a_training_killed_at_any_moment_leaves_no_half_version_and_no_vote_behi
         if ended.state is JobState.FAILED:
             assert "start it again" in ended.message
             assert answering != ended.version or ended.version is None
-        else:
-            assert (ended.state, answering) == (JobState.FINISHED, ended.version)
+        else:  # The kill came too late.
+            assert ended.state is JobState.FINISHED
+            assert (answering == ended.version) is ended.result["promoted"]
+            assert ended.version in {version.name for version in registry.versions()}
         for version in registry.versions():
             assert registry.load(version.name).labels == MAMI.names
     stop.set()
     labelling.join(30)
-    assert [job.state for job in store.jobs(JobKind.TRAIN, limit=10)].count(JobState.FAILED) >= 4
+    assert [job.state for job in store.jobs(JobKind.TRAIN, limit=10)].count(JobState.FAILED) >= 3
     assert first in {version.name for version in registry.versions()}
     sound(store)
     assert accepted and accepted <= {vote.id for vote in store.all_votes(session.id)}
