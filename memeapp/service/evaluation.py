@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from memeapp.corpus import read_corpus
 from memeapp.crowd.targets import soft_targets
-from memeapp.errors import BadTable, Cancelled, MemeAppError, Mismatch, TooFewLabels
+from memeapp.errors import BadTable, Cancelled, MemeAppError, TooFewLabels
 from memeapp.images import decode_file
 from memeapp.labels import LabelSchema
 from memeapp.learn.checkpoint import Checkpoint
@@ -69,24 +69,22 @@ class Evaluation:
             Mismatch: if the version knows other labels than the schema.
             Unavailable: if the version's encoder cannot be had.
         """
-        answers = self.answers(version, memes, report)
-        return answers.measure() if answers else None
-
-    def answers(
-        self, version: ModelVersion, memes: Sequence[Meme], report: Report
-    ) -> Answers | None:
-        """What a version says of those of these memes that have votes; None if none has.
-
-        Raises: as `on_memes`.
-        """
         self._schema.check_version(version)
         targets = soft_targets(self._store.standing_votes(blind=True), self._schema.names)
         judged = [meme for meme in memes if meme.id in targets]
-        if not judged:
-            return None
+        return self._answers(version, judged, targets, report).measure() if judged else None
+
+    def _answers(
+        self,
+        version: ModelVersion,
+        judged: Sequence[Meme],
+        targets: Mapping[str, NDArray[np.float32]],
+        report: Report,
+    ) -> Answers:
+        """What a version of our labels says of memes with these targets. Raises: Unavailable."""
         encoder = self._engines.encoder_for(version.encoder)
-        judged, _ = prepare(self._store, judged, encoder, self._engines.ocr, report)
-        rows = feature_set(self._store, judged, encoder, targets, self._schema.names)
+        ready, _ = prepare(self._store, judged, encoder, self._engines.ocr, report)
+        rows = feature_set(self._store, ready, encoder, targets, self._schema.names)
         return Answers.of(self._registry.load(version.name), rows)
 
     def gate(
@@ -99,6 +97,9 @@ class Evaluation:
     ) -> tuple[Answers | None, Decision]:
         """What the current version says of a candidate's memes, and the gate of both.
 
+        Both are held against the targets of `answers`: votes that came meanwhile are not among
+        them.
+
         Args:
             answers: None: no held-out meme has a label.
             memes: the memes of `answers`, and others.
@@ -110,18 +111,18 @@ class Evaluation:
         if answers is None:
             reason = "No held-out meme has a label yet, so nobody knows which is better."
             return None, Decision(Verdict.UNKNOWN, reason, rule, 0)
-        known = set(answers.rows.ids)
+        targets = dict(zip(answers.rows.ids, answers.rows.targets, strict=True))
+        judged = [meme for meme in memes if meme.id in targets]
         try:
-            before = self.answers(current, [m for m in memes if m.id in known], comparing)
-            if before is None:
-                raise Mismatch("its memes lost their votes meanwhile")
-            return before, answers.against(before, rule)
+            self._schema.check_version(current)
+            before = self._answers(current, judged, targets, comparing)
         except Cancelled:
             raise
-        except (MemeAppError, ValueError) as error:
+        except MemeAppError as error:
             log.warning("%s cannot be compared: %s", current.name, error)
             reason = f"{current.name} cannot be measured for comparison: {error}"
-            return None, Decision(Verdict.UNKNOWN, reason, rule, len(known))
+            return None, Decision(Verdict.UNKNOWN, reason, rule, len(judged))
+        return before, answers.against(before, rule)
 
     def on_folder(
         self, folder: Path, report: Report, name: str | None = None, *, read_text: bool = False

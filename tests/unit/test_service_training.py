@@ -143,6 +143,22 @@ def test_a_broken_recipe_is_not_let_through_and_a_good_one_is(store, training):
     assert again.version.metrics["gate"]["task_a"]["not_worse"] == again.decision.task_a.not_worse
 
 
+def test_votes_that_come_while_it_trains_do_not_keep_the_gate_from_comparing(store, training):
+    fill(store, labelled=180, holdout_share=0.4)
+    train(training)
+    late = store.named_annotator("late", "import")
+    unlike = {"misogynous": False, "stereotype": False, "shaming": False}
+
+    def vote_meanwhile(stage, done):
+        if stage == "Measuring on held-out memes":
+            for number, meme in enumerate(store.memes(held_out=True)):
+                store.import_vote(late.id, meme.id, unlike, key=f"late {number}")
+
+    decision = training.train(vote_meanwhile, recipe=QUICK).decision
+    assert store.all_votes()[-1].annotator_id == late.id
+    assert decision.verdict is Verdict.PROMOTE
+
+
 def test_with_few_held_out_labels_the_gate_says_that_it_cannot_tell(store, training):
     fill(store, labelled=60)
     train(training)
