@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, expect, sync_playwright
 
-from tests.conftest import PASSWORD, FakeApp, serving
+from tests.conftest import PASSWORD, FakeApp, open_session, serving
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = [
@@ -50,6 +50,12 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def invite(fake: FakeApp) -> str:
+    """The token of a link into a session on all memes."""
+    return open_session(fake, "Monday")
 
 
 @pytest.fixture

@@ -26,11 +26,6 @@ def fake(tmp_path: Path) -> Iterator[FakeApp]:
     app.store.close()
 
 
-@pytest.fixture
-def invite(fake: FakeApp) -> str:
-    return open_session(fake, "Monday")
-
-
 def card(page: Page) -> Locator:
     return page.locator("form[data-card]")
 

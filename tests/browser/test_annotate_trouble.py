@@ -32,11 +32,6 @@ def fake(tmp_path: Path) -> Iterator[FakeApp]:
     app.store.close()
 
 
-@pytest.fixture
-def invite(fake: FakeApp) -> str:
-    return open_session(fake, "Monday")
-
-
 def alert(page: Page) -> Locator:
     return page.locator("[data-problem]").filter(visible=True)
 

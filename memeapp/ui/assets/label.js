@@ -2,6 +2,7 @@
    What is shown as saved is on the server's disk. Texts enter the page as text, never as HTML. */
 window.memeapp.label = (root) => {
   const parts = window.memeapp.labelling;
+  const { element, button } = window.memeapp;
   const find = (name) => root.querySelector(`[data-${name}]`);
   const all = (name) => [...root.querySelectorAll(`[data-${name}]`)];
   const dialog = (name) => root.querySelector(`[data-dialog=${name}]`);
@@ -214,20 +215,14 @@ window.memeapp.label = (root) => {
       const votes = await ask("history");
       find("history").replaceChildren(
         ...votes.map((vote) => {
-          const row = document.createElement("li");
-          const text = document.createElement("span");
-          text.dir = "auto";
-          text.textContent = vote.card.text || "(no text known)";
-          const words = document.createElement("strong");
-          words.textContent = { vote: card.inWords(vote.labels), unsure: "not sure", skip: "skipped" }[vote.kind];
-          const button = document.createElement("button");
-          button.type = "button";
-          button.textContent = "Change";
-          button.addEventListener("click", () => {
+          const row = element("li", "");
+          element("span", vote.card.text || "(no text known)", row).dir = "auto";
+          element("strong", { vote: card.inWords(vote.labels), unsure: "not sure", skip: "skipped" }[vote.kind], row);
+          const change = () => {
             dialog("history").close();
             edit(vote);
-          });
-          row.append(text, words, button);
+          };
+          button("Change", change, row);
           return row;
         }),
       );

@@ -19,11 +19,7 @@ window.memeapp.labelling = {
   async ask(address, body) {
     const once = () =>
       fetch(`label/${address}`, {
-        ...(body && {
-          method: "POST",
-          headers: { "Content-Type": "application/json" },
-          body: JSON.stringify(body),
-        }),
+        ...(body && window.memeapp.asJson(body)),
         signal: AbortSignal.timeout(20_000),
       });
     const response = await once()

@@ -1,14 +1,35 @@
 /* What the pages do in the browser: cookie routes, the dashboard.
    Addresses are relative, so that the app works behind a path prefix. */
 window.memeapp = {
+  /* A new element with words in it, at the end of `within` if that is given. */
+  element(name, text, within) {
+    const made = document.createElement(name);
+    made.textContent = text;
+    within?.append(made);
+    return made;
+  },
+
+  /* A button that does something when it is pressed. */
+  button(text, act, within) {
+    const made = window.memeapp.element("button", text, within);
+    made.type = "button";
+    made.addEventListener("click", act);
+    return made;
+  },
+
+  /* What `fetch` needs to send JSON. */
+  asJson(body) {
+    return {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    };
+  },
+
   /* Send JSON to one of our own routes. Returns "" or a sentence that says what was wrong. */
   async post(address, body) {
     try {
-      const response = await fetch(address, {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify(body),
-      });
+      const response = await fetch(address, window.memeapp.asJson(body));
       if (response.ok) return "";
       const { detail } = await response.json().catch(() => ({}));
       return typeof detail === "string"

@@ -1,12 +1,7 @@
 /* What opens below a session: its picture, exposure, agreement, adjudication. Each is given the
    session's number, the place to fill, and a way to complain. What people wrote enters as text. */
 window.memeapp.sessionParts = (root) => {
-  const element = (name, text, within) => {
-    const made = document.createElement(name);
-    made.textContent = text;
-    within?.append(made);
-    return made;
-  };
+  const { element } = window.memeapp;
 
   const drawn = (name, attributes, within) => {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -230,5 +225,5 @@ window.memeapp.sessionParts = (root) => {
     return true;
   };
 
-  return { element, fill };
+  return { fill };
 };

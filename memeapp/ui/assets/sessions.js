@@ -2,7 +2,8 @@
 window.memeapp.sessions = (root) => {
   const find = (name, at = root) => at.querySelector(`[data-${name}]`);
   const plan = find("plan");
-  const { element, fill } = window.memeapp.sessionParts(root);
+  const { element, button, asJson } = window.memeapp;
+  const { fill } = window.memeapp.sessionParts(root);
   const PICTURE_MS = 15_000;
   const current = new Map(); /* session number → what the server said of it last */
   const articles = new Map();
@@ -22,16 +23,8 @@ window.memeapp.sessions = (root) => {
   };
 
   const asked = async (address, body) => {
-    const options = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-    const response = await fetch(`sessions${address}`, options).catch(() => null);
+    const response = await fetch(`sessions${address}`, body && asJson(body)).catch(() => null);
     return response?.ok ? response.json() : null;
-  };
-
-  const button = (text, act) => {
-    const made = element("button", text);
-    made.type = "button";
-    made.addEventListener("click", act);
-    return made;
   };
 
   const address = (token) => new URL(`join/${token}`, document.baseURI).href;
@@ -54,7 +47,6 @@ window.memeapp.sessions = (root) => {
     return part;
   };
 
-  /* A row stays the same element as long as its buttons do, so that a press meets its button. */
   /* For somebody who lost the cookie or changed the device. */
   const linkFor = async (id, name, row) => {
     const response = await fetch(`label/people/${id}/link`, { method: "POST" }).catch(() => null);
@@ -67,6 +59,7 @@ window.memeapp.sessions = (root) => {
     link.textContent = link.href = new URL(`back/${token}`, document.baseURI).href;
   };
 
+  /* A row stays the same element as long as its buttons do, so that a press meets its button. */
   const person = (known, { id, name, judged, admitted, counted, warning }) => {
     const warn = warnings.get(id);
     const state = JSON.stringify([admitted, counted, warning, warn]);
@@ -80,20 +73,18 @@ window.memeapp.sessions = (root) => {
     row.dataset.drawn = state;
     const tell = (text) => send(`/people/${id}/warn`, { text });
     element("span", words, row);
-    row.append(
-      button(admitted ? "Take out" : "Let in again", () => send(`/people/${id}/admit`, { on: !admitted })),
-      button(counted ? "Leave votes out" : "Count votes", () => send(`/people/${id}/count`, { on: !counted })),
-    );
-    if (admitted) row.append(button("Link for them", () => linkFor(id, name, row)));
+    button(admitted ? "Take out" : "Let in again", () => send(`/people/${id}/admit`, { on: !admitted }), row);
+    button(counted ? "Leave votes out" : "Count votes", () => send(`/people/${id}/count`, { on: !counted }), row);
+    if (admitted) button("Link for them", () => linkFor(id, name, row), row);
     if (warn && warn !== warning) {
       const worth = element("p", "", row);
       element("span", warn, worth);
-      worth.append(button("Tell them", () => tell(warn)));
+      button("Tell them", () => tell(warn), worth);
     }
     if (warning) {
       const told = element("p", "", row);
       element("span", `Told: ${warning}`, told);
-      told.append(button("Take back", () => tell("")));
+      button("Take back", () => tell(""), told);
     }
     return row;
   };

@@ -5,6 +5,7 @@ window.memeapp.transfer = (root) => {
   const SMALLEST = 2 ** 20;
   const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
   const STATES = { queued: "starting", running: "at work", finished: "finished", failed: "failed", cancelled: "cancelled" };
+  const { element, button } = window.memeapp;
   const find = (name, at = root) => at.querySelector(`[data-${name}]`);
   const bring = find("bring");
   const take = find("take");
@@ -16,20 +17,6 @@ window.memeapp.transfer = (root) => {
   const complain = (sentence) => {
     find("trouble").textContent = sentence;
     find("trouble").hidden = !sentence;
-  };
-
-  const element = (name, text, within) => {
-    const made = document.createElement(name);
-    made.textContent = text;
-    within?.append(made);
-    return made;
-  };
-
-  const button = (text, within, act) => {
-    const made = element("button", text, within);
-    made.type = "button";
-    made.addEventListener("click", act);
-    return made;
   };
 
   const bytes = (number) => {
@@ -70,7 +57,7 @@ window.memeapp.transfer = (root) => {
     throw typeof answer.detail === "string" ? answer.detail : `The server did not accept that (${response.status}).`;
   };
 
-  const asJson = (body, signal) => ({ method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
+  const asJson = (body, signal) => ({ ...window.memeapp.asJson(body), signal });
 
   const pieces = async (file, announced, signal, progress) => {
     const place = await asked("uploads", asJson(announced, signal));
@@ -179,8 +166,8 @@ window.memeapp.transfer = (root) => {
       const row = element("li", "", find("waiting"));
       const whole = offset === size;
       element("span", whole ? `${name} has arrived and is not imported.` : `${name}: ${bytes(offset)} of ${bytes(size)} arrived. Choose the same file to go on.`, row);
-      if (whole) button("Import", row, () => send(`uploads/${id}/finish`));
-      button("Remove", row, () => send(`uploads/${id}/remove`));
+      if (whole) button("Import", () => send(`uploads/${id}/finish`), row);
+      button("Remove", () => send(`uploads/${id}/remove`), row);
     }
   };
 
