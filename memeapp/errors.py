@@ -44,7 +44,7 @@ class AlreadyVoted(MemeAppError):
 
 
 class Busy(MemeAppError):
-    """A training job is queued or running; there is one at a time."""
+    """A job of this kind is queued or running; there is one at a time."""
 
 
 class Mismatch(MemeAppError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from memeapp.crowd.intervals import Share, wilson
 from memeapp.judging import Annotator, SkipReason, VoteKind
+from memeapp.store.connections import moment
 from memeapp.store.tallies import Looked
 
 PAUSE = 300.0
@@ -85,9 +86,3 @@ def longest_stretch(looked: Iterable[Looked]) -> float:
             begun = start
         longest, until = max(longest, end - begun), end
     return longest
-
-
-def moment(now: datetime, before: float = 0.0) -> str:
-    """As the store writes times, so many seconds before."""
-    earlier = now.astimezone(UTC) - timedelta(seconds=before)
-    return earlier.isoformat(timespec="milliseconds")

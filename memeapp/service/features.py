@@ -141,16 +141,15 @@ def feature_set(
     images = store.image_features(encoder.id, [meme.id for meme in memes])
     texts = store.text_features(encoder.id, list({meme.text for meme in memes}))
     unjudged = np.full(len(labels), np.nan, dtype=np.float32)
-    templates = {name: i for i, name in enumerate(dict.fromkeys(m.template for m in memes))}
     counts = [(votes or {}).get(meme.id, 1) for meme in memes]
     return FeatureSet(
         ids=tuple(meme.id for meme in memes),
-        image=_stack([images[meme.id] for meme in memes], encoder.image_width),
-        text=_stack([texts[meme.text] for meme in memes], encoder.text_width),
-        targets=_stack([targets.get(meme.id, unjudged) for meme in memes], len(labels)),
+        image=stack([images[meme.id] for meme in memes], encoder.image_width),
+        text=stack([texts[meme.text] for meme in memes], encoder.text_width),
+        targets=stack([targets.get(meme.id, unjudged) for meme in memes], len(labels)),
         labels=tuple(labels),
         weights=np.array([vote_weight(count) for count in counts], dtype=np.float32),
-        groups=np.array([templates[meme.template] for meme in memes], dtype=np.int64),
+        groups=numbered([meme.template for meme in memes]),
     )
 
 
@@ -178,7 +177,14 @@ def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)
 
 
-def _stack(rows: Sequence[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
+def numbered(names: Sequence[str]) -> NDArray[np.int64]:
+    """(N,) a number for each name, counted as they first come."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
+
+
+def stack(rows: Sequence[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
+    """(N, W) the rows as one array; of this width where there is none."""
     return (
         np.stack(rows).astype(np.float32, copy=False) if rows else np.empty((0, width), np.float32)
     )

@@ -21,6 +21,7 @@ from memeapp.judging import (
 from memeapp.labels import LabelSchema
 from memeapp.service.recent import Recent
 from memeapp.store import Store
+from memeapp.store.connections import moment
 
 MAX_GUIDELINES = 20_000
 MAX_WARNING = 300
@@ -173,7 +174,7 @@ class Hosting:
         self._store.set_excluded(annotator_id, excluded)
 
     def is_open(self, session: Session) -> bool:
-        return session.is_open(self._now().isoformat(timespec="milliseconds"))
+        return session.is_open(moment(self._now()))
 
     def _check(self, plan: Plan) -> None:
         if unknown := sorted(set(plan.policy) - set(QUEUES)):

@@ -16,9 +16,6 @@ from memeapp.tables import Problems
 from memeapp.text import check_length
 from memeapp.types import TextSource
 
-_NONE = "none"
-"""The stratum of memes for which no label holds."""
-
 
 @dataclass(slots=True)
 class ImportReport:
@@ -157,9 +154,7 @@ class Import:
             text_source=row.record.text_source if row.record else source,
             origin=row.record.origin if row.record else f"import:{self._data_set}/{row.file.name}",
             holdout_share=self._holdout_share,
-            stratum=" ".join(name for name, said in row.labels.items() if said) or _NONE
-            if row.labels
-            else "",
+            stratum=_stratum(row.labels),
             held_out=row.record.held_out if row.record and self._holdout_share else None,
         )
         self.report.known += known
@@ -236,6 +231,11 @@ class Import:
             step()
         if lost:
             self.report.refused.append(f"{lost} votes are on pictures that were left out.")
+
+
+def _stratum(labels: Mapping[str, bool]) -> str:
+    """What labels hold, as one word; "" for a meme that nobody judged."""
+    return " ".join(name for name, said in labels.items() if said) or ("none" if labels else "")
 
 
 def _keys(row: CorpusRow) -> set[str]:

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memeapp.errors import BadInput, NotFound, NotSaved
+from memeapp.service.transfer import TABLES
 
 CHUNK = 8 * 2**20
 """Bytes of a piece, at most."""
 SPARE = 512 * 2**20
 """Bytes that stay free on the disk, for the votes that come in meanwhile."""
 STALE_SECONDS = 7 * 24 * 3600.0
-KINDS = (".zip", ".csv", ".tsv", ".jsonl")
+KINDS = (".zip", *TABLES)
 LONGEST_NAME = 60
 """Characters of a data set's name."""
 
@@ -97,7 +98,7 @@ class Incoming:
         if kind is None:
             raise BadInput(
                 f"{name[-80:]!r} is not taken; choose a zip of memes, or a table of votes "
-                f"({', '.join(KINDS[1:])})."
+                f"({', '.join(TABLES)})."
             )
         if not 0 < size <= self._max_mb * 2**20:
             raise BadInput(

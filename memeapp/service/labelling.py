@@ -20,6 +20,7 @@ from memeapp.judging import (
     VoteKind,
 )
 from memeapp.service.hosting import Hosting
+from memeapp.store.connections import moment
 from memeapp.text import check_length
 
 MAX_NOTE = 500
@@ -185,8 +186,7 @@ class Labelling(Hosting):
     def exposure(self, annotator_id: str, since: float) -> float:
         """Seconds of looking at pictures, weighed by their severity, since then (seconds since
         1970)."""
-        moment = datetime.fromtimestamp(since, UTC).isoformat(timespec="milliseconds")
-        return self._store.exposure_of(annotator_id, moment)
+        return self._store.exposure_of(annotator_id, moment(datetime.fromtimestamp(since, UTC)))
 
     def unrevealed(self, annotator_id: str) -> float | None:
         """The share of this person's judgements that were made without uncovering the picture;

@@ -15,9 +15,10 @@ from memeapp.crowd.intervals import Share, wilson
 from memeapp.errors import NotFound
 from memeapp.judging import QUEUES, SessionCounts, VoteKind
 from memeapp.labels import LabelSchema
-from memeapp.service.exposure import Exposure, exposures, moment
+from memeapp.service.exposure import Exposure, exposures
 from memeapp.service.recent import Recent
 from memeapp.store import Store
+from memeapp.store.connections import moment
 from memeapp.store.tallies import Said
 
 HOUR = 3600.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from memeapp.service.features import (
     unit_rows,
 )
 from memeapp.store import Store
+from memeapp.store.connections import now
 from memeapp.types import Meme
 
 NUDITY = 1
@@ -93,9 +93,9 @@ class Ranking:
     def rank_open(self, report: Report) -> int:
         """Rank every session that is open; one that cannot be ranked keeps what it has."""
         ranked = 0
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        time = now()
         for session in self._store.sessions():
-            if session.is_open(now):
+            if session.is_open(time):
                 try:
                     ranked += self.rank(session.id, report)
                 except MemeAppError as error:

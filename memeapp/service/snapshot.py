@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from memeapp.errors import BadInput, Mismatch, NotFound
 from memeapp.learn.data import FeatureSet
 from memeapp.learn.recipe import Recipe
 from memeapp.learn.train import fit
 from memeapp.registry import Registry
-from memeapp.service.features import Report
+from memeapp.service.features import Report, numbered, stack
 from memeapp.store import Store
 from memeapp.store.features import text_key
 from memeapp.types import Meme
@@ -133,17 +132,15 @@ class Snapshot:
                     f"Meme {row.meme[:12]}… of this snapshot has no features of {self.encoder} "
                     "here any more; the version cannot be made again."
                 )
-        names = dict.fromkeys(row.template for row in self.rows)
-        templates = {name: number for number, name in enumerate(names)}
         targets = [[np.nan if v is None else v for v in row.targets] for row in self.rows]
         known = FeatureSet(
             ids=tuple(row.meme for row in self.rows),
-            image=_stack([images[row.meme] for row in self.rows]),
-            text=_stack([texts[row.text] for row in self.rows]),
+            image=stack([images[row.meme] for row in self.rows], 1),
+            text=stack([texts[row.text] for row in self.rows], 1),
             targets=np.array(targets, dtype=np.float32).reshape(len(self.rows), len(self.labels)),
             labels=self.labels,
             weights=np.array([row.weight for row in self.rows], dtype=np.float32),
-            groups=np.array([templates[row.template] for row in self.rows], dtype=np.int64),
+            groups=numbered([row.template for row in self.rows]),
         )
         if _digest(known) != self.features:
             raise Mismatch(
@@ -188,7 +185,3 @@ def _digest(known: FeatureSet) -> str:
     digest = hashlib.sha256(known.image.tobytes())
     digest.update(known.text.tobytes())
     return digest.hexdigest()
-
-
-def _stack(rows: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    return np.stack(rows) if rows else np.zeros((0, 1), dtype=np.float32)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from memeapp.service.features import unit_rows
 from memeapp.store import Store
 
 ALIKE = 0.9
@@ -31,17 +32,17 @@ def join_neighbours(store: Store, encoder: str) -> int:
     Returns:
         How many templates are gone.
     """
+    if not (waiting := store.uncompared()):
+        return 0
     memes = store.memes()
     vectors = store.image_features(encoder, [meme.id for meme in memes])
     ids = [meme.id for meme in memes if meme.id in vectors]
     if len(ids) < FEWEST:
         return 0
     rows = np.stack([vectors[id] for id in ids])
-    rows -= rows.mean(axis=0)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    rows /= np.where(lengths > 0, lengths, 1)
+    rows = unit_rows(rows - rows.mean(axis=0))
     position = {id: number for number, id in enumerate(ids)}
-    fresh = [position[id] for id in store.uncompared() if id in position]
+    fresh = [position[id] for id in waiting if id in position]
     groups = _groups(rows, np.array(fresh, dtype=np.int64))
     template = {meme.id: meme.template for meme in memes}
     pairs: list[tuple[str, str]] = []

@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -28,9 +28,15 @@ _OF_THE_DISK = (
 )
 
 
+def moment(at: datetime, before: float = 0.0) -> str:
+    """A time as the store writes it, or so many seconds before it: in UTC, ISO 8601, to the
+    millisecond. Such times are compared as texts."""
+    return (at.astimezone(UTC) - timedelta(seconds=before)).isoformat(timespec="milliseconds")
+
+
 def now() -> str:
-    """The time in UTC, ISO 8601, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    """The time as the store writes it."""
+    return moment(datetime.now(UTC))
 
 
 class Connections:

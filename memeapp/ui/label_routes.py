@@ -11,7 +11,15 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from memeapp.auth import ANNOTATOR_COOKIE, ANNOTATOR_SECONDS
-from memeapp.errors import AlreadyVoted, BadInput, MemeAppError, NotAllowed, NotFound, NotSaved
+from memeapp.errors import (
+    AlreadyVoted,
+    BadInput,
+    Busy,
+    MemeAppError,
+    NotAllowed,
+    NotFound,
+    NotSaved,
+)
 from memeapp.judging import Annotator, Card, Harm, Judgement, Session, Vote, VoteKind
 from memeapp.service.labelling import Preferences
 from memeapp.ui.guidelines import to_html
@@ -33,6 +41,7 @@ STATUS: tuple[tuple[type[MemeAppError], int], ...] = (
     (NotAllowed, 403),
     (NotFound, 404),
     (AlreadyVoted, 409),
+    (Busy, 409),
     (BadInput, 400),
     (NotSaved, 503),
 )
@@ -220,8 +229,23 @@ def told(answer: Callable[[], T]) -> T:
     try:
         return answer()
     except MemeAppError as error:
-        status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
-        raise HTTPException(status, str(error)) from error
+        raise refusal(error) from error
+
+
+def refusal(error: MemeAppError) -> HTTPException:
+    """One of the app's own errors as a status and a sentence for people."""
+    status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
+    return HTTPException(status, str(error))
+
+
+def admin_only(app: App) -> Callable[[Request], None]:
+    """A check that answers whoever is not the admin with a 403."""
+
+    def check(request: Request) -> None:
+        if not app.auth.identity(request.cookies).admin:
+            raise HTTPException(403, "Log in as admin first.")
+
+    return check
 
 
 def _card(card: Card) -> dict[str, Any]:

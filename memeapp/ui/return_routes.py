@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from memeapp.auth import ANNOTATOR_COOKIE, ANNOTATOR_SECONDS
 from memeapp.errors import MemeAppError, NotAllowed, NotFound
 from memeapp.judging import Annotator
-from memeapp.ui.label_routes import told
+from memeapp.ui.label_routes import admin_only, told
 
 if TYPE_CHECKING:
     from memeapp.wiring import App
@@ -33,6 +33,7 @@ class Back(BaseModel):
 def return_routes(app: App, signed_in: Callable[[str, str, int], Response]) -> APIRouter:
     """The routes; `signed_in(cookie, token, seconds)` answers with a cookie."""
     routes = APIRouter()
+    only_admin = admin_only(app)
 
     def person(token: str) -> Annotator:
         """Who comes by this link. Raises: NotAllowed, NotFound."""
@@ -75,8 +76,7 @@ def return_routes(app: App, signed_in: Callable[[str, str, int], Response]) -> A
     @routes.post("/label/people/{annotator_id}/link")
     def link_of(annotator_id: str, request: Request) -> dict[str, str]:
         """A personal link for somebody who lost their cookie; only for the admin."""
-        if not app.auth.identity(request.cookies).admin:
-            raise HTTPException(403, "Log in as admin first.")
+        only_admin(request)
         try:
             one = app.labelling.annotator(annotator_id[:100])
         except NotAllowed as error:

@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field
 
 from memeapp.errors import BadInput
 from memeapp.judging import Plan, Selection, Session, Suggestions
-from memeapp.ui.label_routes import Key, Name, told
+from memeapp.store.connections import moment
+from memeapp.ui.label_routes import Key, Name, admin_only, told
 from memeapp.ui.session_views import (
     disputed_view,
     exposure_view,
@@ -104,11 +105,7 @@ class Flag(BaseModel):
 def session_routes(app: App) -> APIRouter:
     """The routes; whoever is not the admin gets a 403 from all of them."""
     labelling = app.labelling
-
-    def only_admin(request: Request) -> None:
-        if not app.auth.identity(request.cookies).admin:
-            raise HTTPException(403, "Log in as admin first.")
-
+    only_admin = admin_only(app)
     routes = APIRouter(prefix="/sessions")
 
     def shown(session: Session) -> dict[str, Any]:
@@ -278,11 +275,10 @@ def session_routes(app: App) -> APIRouter:
     return routes
 
 
-def _in_utc(moment: str) -> str:
+def _in_utc(said: str) -> str:
     """As the store writes times, to compare with them; without a zone it is UTC already."""
     try:
-        read = datetime.fromisoformat(moment)
-        read = read if read.tzinfo else read.replace(tzinfo=UTC)
-        return read.astimezone(UTC).isoformat(timespec="milliseconds")
+        read = datetime.fromisoformat(said)
+        return moment(read if read.tzinfo else read.replace(tzinfo=UTC))
     except (ValueError, OverflowError) as error:
         raise BadInput("The time until which the session is open is no date.") from error

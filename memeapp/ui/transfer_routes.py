@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 
-from memeapp.errors import Busy
+from memeapp.errors import MemeAppError
 from memeapp.service.incoming import CHUNK, Upload, WrongOffset
 from memeapp.types import Job
-from memeapp.ui.label_routes import told
+from memeapp.ui.label_routes import admin_only, refusal
 
 if TYPE_CHECKING:
     from memeapp.wiring import App
@@ -44,11 +44,7 @@ class Wanted(BaseModel):
 
 def transfer_routes(app: App) -> APIRouter:
     """The routes; whoever is not the admin gets a 403 from all of them."""
-
-    def only_admin(request: Request) -> None:
-        if not app.auth.identity(request.cookies).admin:
-            raise HTTPException(403, "Log in as admin first.")
-
+    only_admin = admin_only(app)
     routes = APIRouter(prefix="/transfer")
 
     @routes.get("")
@@ -139,20 +135,13 @@ def transfer_routes(app: App) -> APIRouter:
 
 
 def answer(act: Callable[[], T]) -> T:
-    """As `told`; who comes while another one is at work gets a 409. Raises: WrongOffset."""
-
-    def acted() -> T | WrongOffset:
-        try:
-            return act()
-        except WrongOffset as error:
-            return error
-        except Busy as error:
-            raise HTTPException(409, str(error)) from error
-
-    found = told(acted)
-    if isinstance(found, WrongOffset):
-        raise found
-    return found
+    """As `told`, but for a wrong offset, which has an answer of its own. Raises: WrongOffset."""
+    try:
+        return act()
+    except WrongOffset:
+        raise
+    except MemeAppError as error:
+        raise refusal(error) from error
 
 
 def _go_on(error: WrongOffset) -> Response:
