@@ -40,6 +40,7 @@ window.memeapp.labelling.back = (root, atOnce, begin) => {
           find("link").value = address;
           find("link-code").src = code;
           find("link-box").hidden = false;
+          find("link-box").scrollIntoView({ block: "nearest" });
           find("link").select();
         }),
       copy: () => {

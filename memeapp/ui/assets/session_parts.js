@@ -97,7 +97,11 @@ window.memeapp.sessionParts = (root) => {
       place,
     );
     const times = found.labels[0].line;
-    note(`Each line is made of ${times.length} equal parts of the answers, the newest on the right (${moment(times.at(-1).until)}), and goes from 0 to ${whole(top)}; shaded: 95 % intervals. Agreement is on blind answers.`, place);
+    const made =
+      times.length > 1
+        ? `Each line is made of ${times.length} equal parts of the answers, the newest on the right (${moment(times.at(-1).until)}), and goes`
+        : "There are too few answers for a line; the point stands for all of them, on a scale";
+    note(`${made} from 0 to ${whole(top)}; shaded: 95 % intervals. Agreement is on blind answers.`, place);
     element("h4", "Where the memes came from", place);
     table(
       ["Queue", "Planned", "Given"],
