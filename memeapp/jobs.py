@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from memeapp.crowd.aggregate import METHODS
 from memeapp.encoders import check_encoder
 from memeapp.errors import BadSetting, MemeAppError
 from memeapp.learn.gate import Verdict
 from memeapp.learn.recipe import BEST, Recipe
 from memeapp.processes import Processes
 from memeapp.service.features import Report
-from memeapp.service.training import VOTES, Trained, Training
+from memeapp.service.said import check_choice
+from memeapp.service.training import Trained, Training
 from memeapp.settings import Settings
 from memeapp.store import Store
 from memeapp.types import Job, JobKind, JobState
@@ -58,15 +58,13 @@ class Jobs(Processes):
             aggregation, votes: as `Training.train` takes them.
 
         Raises:
-            BadSetting: if `encoder` cannot be a name, or there is no such aggregation or choice of
-                votes; nothing is queued.
+            BadSetting: if `encoder` cannot be a name; nothing is queued.
+            BadInput: if there is no such aggregation or choice of votes; nothing is queued.
             TooFewLabels: if there is not enough to learn from; nothing is queued.
             Busy: if a job is queued or running.
         """
         name = _checked_name(encoder or "") or self._training.usual_encoder()
-        for value, known in ((aggregation, METHODS), (votes, VOTES)):
-            if value not in known:
-                raise BadSetting(f"{value[:80]!r} is none of {', '.join(known)}; choose one.")
+        check_choice(aggregation, votes)
         self._training.check()
         job = self._add(name, {"aggregation": aggregation, "votes": votes})
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +12,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from memeapp.crowd.aggregate import METHODS
-from memeapp.crowd.targets import soft_targets, worth
 from memeapp.encoders import Encoder
-from memeapp.errors import BadInput, MemeAppError, NotFound, TooFewLabels
+from memeapp.errors import MemeAppError, NotFound, TooFewLabels
 from memeapp.labels import LabelSchema
 from memeapp.learn.data import TooFewRows
 from memeapp.learn.gate import BY_DEFAULT, Decision, Rule
@@ -27,18 +24,14 @@ from memeapp.service.engines import EMBEDDED, Engines, plain
 from memeapp.service.evaluation import Answers, Evaluation
 from memeapp.service.features import Report, between, feature_set, prepare
 from memeapp.service.recent import Recent
+from memeapp.service.said import Said, check_choice
 from memeapp.service.snapshot import FILE as SNAPSHOT
 from memeapp.service.snapshot import Snapshot
 from memeapp.service.templates import join_neighbours
 from memeapp.store import Store
-from memeapp.store.connections import now
 from memeapp.types import Counts, Meme, ModelVersion
 
 log = logging.getLogger(__name__)
-
-VOTES = ("blind", "all")
-"""What a training learns from: what people said before they saw the model's answer, or what they
-say now."""
 
 Reliability = Mapping[str, Sequence[tuple[float, float, int]]]
 
@@ -190,36 +183,26 @@ class Training:
             report: called with the stage and the share done; an exception it raises stops the
                 training, and nothing but encoded features is left behind.
             encoder: as `open_encoder` takes it; the usual one if None.
-            aggregation: one of `METHODS`, which makes the soft targets out of the votes. Decisions
-                count instead of the votes, and the votes of people who are excluded do not.
-            votes: one of `VOTES`.
+            aggregation, votes: as `Said.take` has them.
 
         Raises:
-            BadInput: there is no such aggregation, or no such kind of votes.
+            BadInput: as `check_choice`.
             TooFewLabels: if there is not enough to learn from.
             BadSetting, Mismatch, Unavailable: if that encoder cannot be had.
         """
-        if aggregation not in METHODS:
-            raise BadInput(f"{aggregation!r} is no aggregation; there are {', '.join(METHODS)}.")
-        if votes not in VOTES:
-            raise BadInput(f"{votes!r} votes cannot be learned from; there are {', '.join(VOTES)}.")
+        check_choice(aggregation, votes)
         self.check()
         started = time.perf_counter()
         parent = self._parent()
         opened = self._open(encoder, report)
         memes = self._prepared(opened, between(report, 0.0, 0.6))
         held_out = np.array([meme.held_out for meme in memes], dtype=bool)
-        sides = {meme.id: meme.held_out for meme in memes}
-        taken_at = now()
-        blind = self._store.standing_votes(blind=True)
-        said = blind if votes == "blind" else self._store.standing_votes()
-        said = [vote for vote in said if sides.get(vote.meme_id) is False]
-        truth = [vote for vote in blind if sides.get(vote.meme_id)]
-        targets = soft_targets(said, self._schema.names, aggregation) | soft_targets(
-            truth, self._schema.names
+        said = Said.take(
+            self._store, memes, self._schema.names, aggregation=aggregation, votes=votes
         )
-        judges = Counter(vote.meme_id for vote in said)
-        known = feature_set(self._store, memes, opened, targets, self._schema.names, judges)
+        known = feature_set(
+            self._store, memes, opened, said.targets, self._schema.names, said.judges
+        )
         learnt_from = known.take(~held_out)
         snapshot = Snapshot.take(
             learnt_from,
@@ -227,9 +210,9 @@ class Training:
             encoder=opened.id,
             recipe=recipe,
             seed=seed,
-            taken_at=taken_at,
-            last_vote=max((vote.id for vote in said), default=0),
-            votes=len(said),
+            taken_at=said.taken_at,
+            last_vote=said.last_vote,
+            votes=len(said.votes),
         )
         self._store.mark_learned(learnt_from.ids)
         learning = between(report, 0.6, 0.95)
@@ -261,11 +244,11 @@ class Training:
                 "labelled": labelled,
                 "unlabelled": len(learnt_from) - labelled,
                 "held_out_labelled": len(judged),
-                "vote_count": len(said),
+                "vote_count": len(said.votes),
                 "snapshot": snapshot.hash,
                 "aggregation": aggregation,
                 "votes": votes,
-                "effective_labels": round(worth(said, self._schema.names[0]), 1),
+                "effective_labels": round(said.effective_labels, 1),
                 "seed": seed,
                 "seconds": round(time.perf_counter() - started, 1),
                 "peak_memory_mb": round(peak_memory_mb()),

@@ -7,7 +7,7 @@ from conftest import write_tiny_clip
 from huggingface_hub import constants
 
 from memeapp.encoders import hub
-from memeapp.errors import BadSetting, Busy, NotFound, TooFewLabels, Unavailable
+from memeapp.errors import BadInput, BadSetting, Busy, NotFound, TooFewLabels, Unavailable
 from memeapp.jobs import Jobs
 from memeapp.learn.gate import Decision, Rule, Verdict
 from memeapp.learn.metrics import measure
@@ -225,7 +225,7 @@ def test_a_job_of_before_trains_on_the_majority_of_blind_votes(jobs, store, trai
 
 @pytest.mark.parametrize("choice", [{"aggregation": "mean"}, {"votes": "mine"}, {"votes": ""}])
 def test_a_choice_of_votes_that_does_not_exist_is_refused_and_not_written_down(jobs, store, choice):
-    with pytest.raises(BadSetting, match="is none of"):
+    with pytest.raises(BadInput, match="there are"):
         jobs.start(**choice)
     assert store.latest_job() is None
 
