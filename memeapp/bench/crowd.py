@@ -3,52 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 import secrets
-import socket
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import httpx
 import numpy as np
 from PIL import Image
 
 from memeapp.bench.machine import heading
-from memeapp.errors import Unavailable
+from memeapp.bench.people import Seen, label_together
+from memeapp.bench.server import running
 from memeapp.images import decode
-from memeapp.labels import MAMI
 from memeapp.service.features import Report, between
-from memeapp.settings import Settings
 from memeapp.store import Store
 from memeapp.types import TextSource
 
-START_SECONDS = 120
 EXTRA = 1.2
 """Memes beyond those that the votes need, so that nobody runs out before the end."""
-
-
-@dataclass(slots=True)
-class Seen:
-    """What the clients saw."""
-
-    acknowledged: list[int] = field(default_factory=list)
-    """Numbers of the votes that the server said it has."""
-    seconds: list[float] = field(default_factory=list)
-    """From sending a judgement to having the next meme: one request."""
-    errors: list[str] = field(default_factory=list)
-    surplus: int = 0
-    repeated: int = 0
-    """Requests sent once more because the connection broke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +57,12 @@ def bench_crowd(
         memes = int(EXTRA * votes / 3) + 2 * people
         _make_memes(folder, memes, between(report, 0.0, 0.2))
         password = secrets.token_urlsafe(12)
-        with _running(folder, password) as address:
+        with running(folder, password) as address:
             began = time.perf_counter()
             seen = asyncio.run(
-                _label(address, password, people, votes, minutes, pause, between(report, 0.2, 1.0))
+                label_together(
+                    address, password, people, votes, minutes, pause, between(report, 0.2, 1.0)
+                )
             )
             took = time.perf_counter() - began
         counted = count(folder / "memeapp.db", seen.acknowledged)
@@ -141,129 +118,6 @@ def _make_memes(folder: Path, count: int, report: Report) -> None:
         )
         report(f"Making memes: {number + 1} of {count}", (number + 1) / count)
     store.close()
-
-
-@contextmanager
-def _running(folder: Path, password: str) -> Iterator[str]:
-    """The app as people start it; gives its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = Settings(data=folder, port=port, admin_password=password)
-    with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "memeapp", "serve"],
-            env={**os.environ, **settings.to_env()},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    address = f"http://127.0.0.1:{port}/"
-    try:
-        give_up = time.monotonic() + START_SECONDS
-        while not _answers(address):
-            if server.poll() is not None or time.monotonic() > give_up:
-                told = (folder / "server.log").read_text(errors="replace")[-2000:]
-                raise Unavailable(f"The app did not start: {told}")
-            time.sleep(0.2)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def _answers(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}health", timeout=2).is_success
-    except httpx.HTTPError:
-        return False
-
-
-async def _label(
-    address: str,
-    password: str,
-    people: int,
-    votes: int,
-    minutes: float,
-    pause: float,
-    report: Report,
-) -> Seen:
-    async with httpx.AsyncClient(base_url=address, timeout=60) as admin:
-        (await admin.post("auth/admin", json={"password": password})).raise_for_status()
-        opened = await admin.post("sessions", json={"name": "Load", "votes_per_meme": 3})
-        opened.raise_for_status()
-        invite = opened.json()["invites"][0]["token"]
-    seen = Seen()
-    until = time.monotonic() + 60 * minutes
-    async with asyncio.TaskGroup() as group:
-        for number in range(people):
-            person = _Person(address, invite, number, votes, until, pause, seen, report)
-            group.create_task(person.work())
-    return seen
-
-
-class _Person:
-    """One client with its own connection and cookie."""
-
-    def __init__(
-        self,
-        address: str,
-        invite: str,
-        number: int,
-        votes: int,
-        until: float,
-        pause: float,
-        seen: Seen,
-        report: Report,
-    ) -> None:
-        self.address, self.invite, self.number = address, invite, number
-        self.votes, self.until, self.pause, self.seen = votes, until, pause, seen
-        self.report = report
-        self.chance = random.Random(number)
-        self.tab = f"tab-{number:08d}"
-
-    async def work(self) -> None:
-        async with httpx.AsyncClient(base_url=self.address, timeout=60) as client:
-            try:
-                name = f"Person {self.number}"
-                await self._post(client, "label/join", invite=self.invite, name=name)
-                answer = await self._post(client, "label/open", tab=self.tab)
-                while len(self.seen.acknowledged) < self.votes and time.monotonic() < self.until:
-                    if not answer["cards"]:
-                        await asyncio.sleep(1)
-                        answer = await self._post(client, "label/next", tab=self.tab)
-                        continue
-                    await asyncio.sleep(self.chance.expovariate(1 / self.pause))
-                    answer = await self._judge(client, answer["cards"][0])
-            except httpx.HTTPError as error:
-                self.seen.errors.append(f"{type(error).__name__}: {error}")
-
-    async def _judge(self, client: httpx.AsyncClient, card: dict[str, Any]) -> dict[str, Any]:
-        said = dict.fromkeys(MAMI.names, False)
-        if self.chance.random() < 0.5:
-            said[MAMI.names[0]] = said[self.chance.choice(MAMI.names[1:])] = True
-        began = time.perf_counter()
-        answer = await self._post(
-            client, "label/vote", tab=self.tab, meme=card["meme"], key=card["key"], labels=said
-        )
-        self.seen.seconds.append(time.perf_counter() - began)
-        self.seen.acknowledged.append(answer["saved"]["id"])
-        self.seen.surplus += answer["saved"]["kind"] == "surplus"
-        done = len(self.seen.acknowledged)
-        self.report(f"{done} of {self.votes} votes", min(1.0, done / self.votes))
-        return answer
-
-    async def _post(self, client: httpx.AsyncClient, path: str, **body: object) -> dict[str, Any]:
-        """Send as the page does: once more where the connection breaks, except for a join."""
-        try:
-            response = await client.post(path, json=body)
-        except httpx.TransportError:
-            if path == "label/join":
-                raise
-            self.seen.repeated += 1
-            response = await client.post(path, json=body)
-        response.raise_for_status()
-        answer: dict[str, Any] = response.json()
-        return answer
 
 
 def to_markdown(
