@@ -63,5 +63,13 @@ class NotSaved(MemeAppError):
     """The database could not be written: what was sent is not saved, all that was before is."""
 
 
+class DiskFull(NotSaved):
+    """There is no room for what was sent; nothing of it is kept."""
+
+
+class Failed(MemeAppError):
+    """Workers that fail again and again; the message says on what."""
+
+
 class Cancelled(MemeAppError):
     """Somebody asked the job to stop."""

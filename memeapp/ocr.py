@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from memeapp.cores import cores
 from memeapp.errors import BadSetting, Unavailable
 from memeapp.types import Box, Reading, TextLine
 
@@ -90,7 +91,7 @@ class RapidOcr(_LineFinder):
                 "Det.max_candidates": 300,
                 # Below this it is mostly the picture's texture.
                 "Global.text_score": 0.6,
-                "EngineConfig.onnxruntime.intra_op_num_threads": min(4, os.cpu_count() or 1),
+                "EngineConfig.onnxruntime.intra_op_num_threads": min(4, cores()),
                 "EngineConfig.onnxruntime.inter_op_num_threads": 1,
             }
         )

@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-from memeapp.service.training import peak_memory_mb
+from memeapp.service.run import peak_memory_mb
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -23,6 +23,9 @@ class Encoder(ABC):
     text_width: int
     logit_scale: float | None = None
     """What CLIP multiplies a picture's and a text's cosine with; None if they share no space."""
+    batch: int = 1
+    """Of how many a corpus is encoded at a time: the last bits of a row may depend on it."""
+    on_gpu: bool = False
 
     @abstractmethod
     def encode_images(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:

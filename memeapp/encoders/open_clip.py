@@ -19,6 +19,8 @@ from memeapp.text import normalise
 
 LOCAL = "local-dir:"
 BATCH = 32
+BATCH_ON_CPU = 8
+"""Larger ones are no faster there."""
 
 
 class OpenClipEncoder(Encoder):
@@ -58,7 +60,9 @@ class OpenClipEncoder(Encoder):
         import torch  # noqa: PLC0415
 
         self._torch = torch
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.on_gpu = torch.cuda.is_available()
+        self._device = "cuda" if self.on_gpu else "cpu"
+        self.batch = BATCH if self.on_gpu else BATCH_ON_CPU
         try:
             with no_network(offline):
                 model, self._preprocess = open_clip.create_model_from_pretrained(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
+from memeapp.cores import cores
 from memeapp.errors import Unavailable
 
 
 def open_session(model: Path | bytes, threads: int) -> Any:
     """A thread-safe `onnxruntime.InferenceSession` of a model file or its content.
 
-    It uses at most `threads` threads, and no more than there are cores.
+    It uses at most `threads` threads, and no more than `cores`.
 
     Raises:
         Unavailable: if onnxruntime is missing or the model cannot be read.
@@ -25,7 +25,7 @@ def open_session(model: Path | bytes, threads: int) -> Any:
             "`pip install -r requirements.txt`."
         ) from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
+    options.intra_op_num_threads = min(threads, cores())
     options.inter_op_num_threads = 1
     # Idle threads sleep instead of spinning: the web server needs the cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from memeapp.encoders import Encoder
+from memeapp.errors import BadPicture
 from memeapp.learn.data import FeatureSet
 from memeapp.ocr import OcrEngine
+from memeapp.service.encoding import Engine, InProcess, Kind, Shard
 from memeapp.store import Store
 from memeapp.types import Meme, TextSource
 
@@ -23,7 +25,11 @@ Report = Callable[[str, float], None]
 T = TypeVar("T")
 
 BATCH = 32
-"""Pictures in memory at once: peak memory is bounded by this, not by the corpus."""
+"""Pictures or texts that one worker has in memory at once; see `prepare`."""
+READ_AT_ONCE = 4
+"""Reading is slow: so many take a second."""
+NAMED = 10
+"""Memes that a message names at most."""
 
 
 def prepare(
@@ -32,61 +38,102 @@ def prepare(
     encoder: Encoder,
     ocr: Callable[[], OcrEngine],
     report: Report,
+    engine: Engine | None = None,
 ) -> tuple[list[Meme], int]:
     """Read the text of memes that have none and encode what the store has no features for.
 
     The store keeps both: interrupted and started again, it goes on where it was. No more than
-    `BATCH` pictures are open at once; what grows with the corpus is the list of `memes`.
+    `BATCH` pictures are open at once in each worker; what grows with the corpus is the list of
+    `memes`.
+
+    Args:
+        engine: does the work; this process if None. What comes out is the same.
 
     Returns:
         The memes with their texts, in the same order, and how many pictures were encoded.
+
+    Raises:
+        BadPicture: after all others are done, with the memes whose pictures cannot be used.
     """
-    complete = _read_missing_text(store, memes, ocr, between(report, 0.0, 0.5))
-    encoded = _encode_pictures(store, complete, encoder, between(report, 0.5, 0.9))
-    _encode_texts(store, complete, encoder, between(report, 0.9, 1.0))
+    work = Work(store, engine or InProcess(encoder, ocr))
+    complete = work.read_missing(memes, ocr, between(report, 0.0, 0.5))
+    encoded = work.encode_pictures(complete, encoder, between(report, 0.5, 0.9))
+    work.encode_texts(complete, encoder, between(report, 0.9, 1.0))
+    if work.refused:
+        raise BadPicture(_in_words(work.refused))
     return complete, encoded
 
 
-def _read_missing_text(
-    store: Store, memes: Sequence[Meme], ocr: Callable[[], OcrEngine], report: Report
-) -> list[Meme]:
-    pace = _Pace(
-        report, "Reading texts", sum(meme.text_source is TextSource.NONE for meme in memes)
-    )
-    complete = []
-    for meme in memes:
-        if meme.text_source is TextSource.NONE:
+class Work:
+    """Hands shards to an engine and puts what comes back into the store at once."""
+
+    def __init__(self, store: Store, engine: Engine, *, at_once: int | None = None) -> None:
+        self._store = store
+        self._engine = engine
+        self._at_once = at_once or BATCH
+        self.refused: dict[str, str] = {}
+        """By meme or text: why it could not be read or encoded."""
+
+    def read_missing(
+        self, memes: Sequence[Meme], ocr: Callable[[], OcrEngine], report: Report
+    ) -> list[Meme]:
+        ids = [meme.id for meme in memes if meme.text_source is TextSource.NONE]
+        if not ids:
+            return list(memes)
+        pace = _Pace(report, "Reading texts", len(ids))
+        shards = self._of_pictures(Kind.READINGS, ocr().name, ids, min(self._at_once, READ_AT_ONCE))
+        for readings in self._done(shards, pace):
+            for id, reading in readings.items():
+                self._store.improve_text(id, reading.text, TextSource.OCR, reading.confidence)
+        read = set(ids)
+        return [self._store.meme(meme.id) if meme.id in read else meme for meme in memes]
+
+    def encode_pictures(self, memes: Sequence[Meme], encoder: Encoder, report: Report) -> int:
+        ids = self._store.without_image_features(encoder.id, [meme.id for meme in memes])
+        pace = _Pace(report, "Encoding pictures", len(memes), done=len(memes) - len(ids))
+        shards = self._of_pictures(Kind.PICTURES, encoder.id, ids, self._at_once)
+        encoded = 0
+        for rows in self._done(shards, pace):
+            self._store.put_image_features(encoder.id, rows)
+            encoded += len(rows)
+        return encoded
+
+    def encode_texts(self, memes: Sequence[Meme], encoder: Encoder, report: Report) -> None:
+        texts = list(dict.fromkeys(meme.text for meme in memes))
+        todo = self._store.without_text_features(encoder.id, texts)
+        pace = _Pace(report, "Encoding texts", len(texts), done=len(texts) - len(todo))
+        batches = _batches(todo, self._at_once)
+        shards = (Shard(Kind.TEXTS, encoder.id, tuple(batch)) for batch in batches)
+        for rows in self._done(shards, pace):
+            self._store.put_text_features(encoder.id, rows)
+
+    def _of_pictures(self, kind: Kind, by: str, ids: Sequence[str], size: int) -> Iterator[Shard]:
+        for batch in _batches(ids, size):
+            yield Shard(kind, by, tuple(batch), tuple(map(self._picture, batch)))
+
+    def _picture(self, id: str) -> bytes:
+        """The file, which whoever opens it finds to be no picture if it is missing."""
+        with suppress(OSError):
+            return self._store.picture_path(id).read_bytes()
+        return b""
+
+    def _done(self, shards: Iterable[Shard], pace: _Pace) -> Iterator[Mapping[str, Any]]:
+        pace.tell()
+        for done in self._engine.run(shards):
+            yield done.found
+            self.refused |= done.refused
+            pace.done += len(done.found) + len(done.refused)
             pace.tell()
-            text = ocr().read(_open(store, meme)).text
-            store.improve_text(meme.id, text, TextSource.OCR)
-            meme = store.meme(meme.id)
-            pace.done += 1
-        complete.append(meme)
-    return complete
 
 
-def _encode_pictures(store: Store, memes: Sequence[Meme], encoder: Encoder, report: Report) -> int:
-    missing = set(store.without_image_features(encoder.id, [meme.id for meme in memes]))
-    todo = [meme for meme in memes if meme.id in missing]
-    pace = _Pace(report, "Encoding pictures", len(memes), done=len(memes) - len(todo))
-    for batch in _batches(todo):
-        pace.tell()
-        vectors = encoder.encode_images([_open(store, meme) for meme in batch])
-        rows = {meme.id: row for meme, row in zip(batch, vectors, strict=True)}
-        store.put_image_features(encoder.id, rows)
-        pace.done += len(batch)
-    return len(todo)
-
-
-def _encode_texts(store: Store, memes: Sequence[Meme], encoder: Encoder, report: Report) -> None:
-    texts = list(dict.fromkeys(meme.text for meme in memes))
-    todo = store.without_text_features(encoder.id, texts)
-    pace = _Pace(report, "Encoding texts", len(texts), done=len(texts) - len(todo))
-    for batch in _batches(todo):
-        pace.tell()
-        vectors = encoder.encode_texts(batch)
-        store.put_text_features(encoder.id, dict(zip(batch, vectors, strict=True)))
-        pace.done += len(batch)
+def _in_words(refused: Mapping[str, str]) -> str:
+    named = [f"{key[:80]}: {why}" for key, why in list(refused.items())[:NAMED]]
+    more = f"; and {len(refused) - NAMED:,} more" if len(refused) > NAMED else ""
+    return (
+        f"{len(refused):,} memes cannot be read or encoded, all others are done. "
+        f"{'; '.join(named)}{more}. Bring their pictures back from a backup of the data folder "
+        "(pictures/, a file is named by its meme), and start it again."
+    )
 
 
 class _Pace:
@@ -104,11 +151,11 @@ class _Pace:
 
     def tell(self) -> None:
         words = f"{self._stage}: {self.done:,} of {self._total:,}"
-        if self.done > self._before:
+        if self._before < self.done < self._total:
             speed = (self.done - self._before) / max(time.perf_counter() - self._started, 1e-6)
             left = in_words((self._total - self.done) / speed)
             words += f", {speed:.{0 if speed >= 10 else 1}f} memes/s, about {left} left"
-        self._report(words, self.done / self._total)
+        self._report(words, self.done / max(1, self._total))
 
 
 def in_words(seconds: float) -> str:
@@ -116,11 +163,6 @@ def in_words(seconds: float) -> str:
     if seconds < 90:
         return f"{math.ceil(seconds)} s"
     return f"{math.ceil(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _open(store: Store, meme: Meme) -> Image.Image:
-    with Image.open(store.picture_path(meme.id)) as picture:
-        return picture.convert("RGB")
 
 
 def feature_set(
@@ -190,6 +232,6 @@ def stack(rows: Sequence[NDArray[np.float32]], width: int) -> NDArray[np.float32
     )
 
 
-def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), BATCH):
-        yield items[start : start + BATCH]
+def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

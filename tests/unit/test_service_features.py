@@ -7,6 +7,7 @@ from conftest import FakeEncoder, FakeOcr, draw_picture
 
 from memeapp.errors import Cancelled
 from memeapp.images import decode
+from memeapp.service import encoding
 from memeapp.service import features as module
 from memeapp.service.features import BATCH, in_words, prepare
 from memeapp.types import TextSource
@@ -36,11 +37,11 @@ def test_pictures_in_memory_are_bounded_by_the_batch_and_not_by_the_corpus(
     store, memes, monkeypatch
 ):
     alive, most, opened, batches = set(), 0, 0, []
-    really_open = module._open
+    really_open = encoding._open
 
-    def open_and_watch(store, meme):
+    def open_and_watch(data):
         nonlocal most, opened
-        picture = really_open(store, meme)
+        picture = really_open(data)
         key = opened
         alive.add(key)
         weakref.finalize(picture, alive.discard, key)
@@ -49,11 +50,13 @@ def test_pictures_in_memory_are_bounded_by_the_batch_and_not_by_the_corpus(
         return picture
 
     class Watching(FakeEncoder):
+        batch = BATCH
+
         def encode_images(self, pictures):
             batches.append(len(pictures))
             return super().encode_images(pictures)
 
-    monkeypatch.setattr(module, "_open", open_and_watch)
+    monkeypatch.setattr(encoding, "_open", open_and_watch)
     run(store, memes, Watching())
     assert opened == len(memes) + 1  # one was opened for OCR too
     assert most == max(batches) == BATCH < len(memes)
@@ -86,6 +89,7 @@ def test_the_progress_tells_how_many_how_fast_and_how_long(store, memes, monkeyp
         "Encoding pictures: 32 of 101",  # there before: no speed is known yet
         "Encoding pictures: 64 of 101, 32 memes/s, about 2 s left",
         "Encoding pictures: 96 of 101, 32 memes/s, about 1 s left",
+        "Encoding pictures: 101 of 101",
     ]
     assert "Reading texts: 0 of 1" in told
     assert "Encoding texts: 32 of 101" in told
