@@ -21,6 +21,7 @@ from memeapp.labels import LabelSchema
 from memeapp.learn.checkpoint import Checkpoint
 from memeapp.registry import Registry
 from memeapp.service.engines import Engines
+from memeapp.service.inputs import InputLog
 from memeapp.service.reasons import Reasoner
 from memeapp.service.zeroshot import CAVEAT, ZeroShot, find_zero_shot, is_tried
 from memeapp.store import Store
@@ -88,13 +89,19 @@ class Classifier:
         *,
         max_text: int,
         holdout_share: float,
+        inputs: InputLog | None = None,
     ) -> None:
+        """
+        Args:
+            inputs: is told of every answer, if anybody wants to know.
+        """
         self._store = store
         self._registry = registry
         self._engines = engines
         self._schema = schema
         self._max_text = max_text
         self._holdout_share = holdout_share
+        self._inputs = inputs
         self._lock = threading.Lock()
         self._voice_now: tuple[object, _Voice] | None = None
         self._readings: _Recent[Reading] = _Recent()
@@ -162,8 +169,9 @@ class Classifier:
                 text_source=source,
                 origin="visitor",
                 holdout_share=self._holdout_share,
+                ocr_confidence=reading.confidence if reading else None,
             )
-        return Prediction(
+        prediction = Prediction(
             scores=scores,
             text=text,
             text_source=source,
@@ -176,6 +184,9 @@ class Classifier:
             notices=(*voice.notices, *self._engines.notices),
             reasons=why,
         )
+        if self._inputs is not None:
+            self._inputs.add(picture.id, prediction, kept=keep)
+        return prediction
 
     def status(self) -> Status:
         """Open what is needed and tell who answers; the app calls it once before it listens."""
