@@ -147,7 +147,9 @@ def _check(
         if info.is_dir():
             folders.add(name)
             continue
-        _check_file(info, name, entry)
+        check_entry(info, entry)
+        if name.suffix.lower() in NESTED:
+            raise BadInput(f"{entry}: is an archive within the archive; unpack it first.")
         if name in files:
             raise BadInput(f"{entry}: this name is in the archive twice; give each its own.")
         files[name] = info
@@ -187,7 +189,11 @@ def _name(info: zipfile.ZipInfo, entry: str) -> PurePosixPath:
     return PurePosixPath(*parts)
 
 
-def _check_file(info: zipfile.ZipInfo, name: PurePosixPath, entry: str) -> None:
+def check_entry(info: zipfile.ZipInfo, entry: str) -> None:
+    """Refuse what is no plain file, or grows too much; `entry` is what the message calls it.
+
+    Raises: BadInput.
+    """
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
         raise BadInput(f"{entry}: is a link or a device; only plain files are taken.")
@@ -195,8 +201,6 @@ def _check_file(info: zipfile.ZipInfo, name: PurePosixPath, entry: str) -> None:
         raise BadInput(f"{entry}: is encrypted; save the archive without a password.")
     if info.compress_type not in _METHODS:
         raise BadInput(f"{entry}: is packed by method {info.compress_type}; save a plain zip.")
-    if name.suffix.lower() in NESTED:
-        raise BadInput(f"{entry}: is an archive within the archive; unpack it first.")
     ratio = info.file_size / max(info.compress_size, 1)
     if info.file_size > SMALL and ratio > MAX_RATIO:
         raise BadInput(

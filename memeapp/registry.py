@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -9,8 +10,9 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "version.json"
 POINTER = "current"
+DELETED = ".deleted"
+"""Ending of the empty file that keeps the number of a deleted version."""
 DRAFT_SECONDS = 3600
 """A draft that nobody has touched for so long was left by a process that was killed."""
 
@@ -139,41 +143,57 @@ class Registry:
         Args:
             files: what else the version's folder holds, by file name.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._clear_drafts()
-        created = datetime.now(UTC)
-        draft = Path(tempfile.mkdtemp(dir=self._folder, prefix=".draft-"))
-        try:
-            draft.chmod(0o755)
+        with self.draft() as draft:
             checkpoint.save(draft)
             for name, content in (files or {}).items():
                 (draft / name).write_bytes(content)
-            while True:
-                version = ModelVersion(
-                    name=f"v{self._next_number():04d}-{created:%Y%m%d}",
-                    created_at=created.isoformat(timespec="milliseconds"),
+            return self.publish(
+                draft,
+                ModelVersion(
+                    name="",
+                    created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
                     encoder=checkpoint.encoder,
                     labels=tuple(checkpoint.labels),
                     parent=parent,
                     recipe=recipe,
                     data=data,
                     metrics=metrics,
-                )
-                _write_manifest(draft / MANIFEST, version)
-                for file in draft.iterdir():
-                    _sync(file)
-                _sync(draft)
-                try:
-                    draft.rename(self._folder / version.name)
-                except OSError:
-                    if (self._folder / version.name).exists():
-                        continue  # Another process took the number.
-                    raise
-                _sync(self._folder)
-                return self.find(version.name)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
+                ),
+            )
+
+    @contextmanager
+    def draft(self) -> Iterator[Path]:
+        """An empty folder for the files of a version; what is not published is removed."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._clear_drafts()
+        folder = Path(tempfile.mkdtemp(dir=self._folder, prefix=".draft-"))
+        try:
+            folder.chmod(0o755)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, draft: Path, version: ModelVersion) -> ModelVersion:
+        """List a draft as this version, whole or not at all, under the next free name.
+
+        Args:
+            draft: with all files but `version.json`, which tells what `version` does.
+        """
+        today = datetime.now(UTC)
+        while True:
+            named = replace(version, name=f"v{self._next_number():04d}-{today:%Y%m%d}")
+            _write_manifest(draft / MANIFEST, named)
+            for file in draft.iterdir():
+                _sync(file)
+            _sync(draft)
+            try:
+                draft.rename(self._folder / named.name)
+            except OSError:
+                if (self._folder / named.name).exists():
+                    continue  # Another process took the number.
+                raise
+            _sync(self._folder)
+            return self.find(named.name)
 
     def promote(self, name: str) -> None:
         """Let this version answer, here and in every process that asks for the current one.
@@ -181,35 +201,47 @@ class Registry:
         Raises:
             NotFound: if there is no such version.
         """
-        self.find(name)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=self._folder, prefix=f".{POINTER}-", delete=False, encoding="utf-8"
-        ) as file:
-            file.write(f"{name}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(self._folder / POINTER)
-        _sync(self._folder)
+        with self._alone():
+            self.find(name)
+            with tempfile.NamedTemporaryFile(
+                "w", dir=self._folder, prefix=f".{POINTER}-", delete=False, encoding="utf-8"
+            ) as file:
+                file.write(f"{name}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(self._folder / POINTER)
+            _sync(self._folder)
 
     def delete(self, name: str) -> None:
-        """Remove a version that was trained here, for good.
+        """Remove a version that did not come with the program, for good; its number stays used.
 
         Raises:
             NotFound: if there is no such version.
             NotAllowed: if it came with the program or answers now.
         """
-        version = self.find(name)
-        assert version.path is not None
-        if version.path.parent != self._folder:
-            raise NotAllowed(f"{name} came with the program; it stays as the way back.")
-        if self.current().name == name:
-            raise NotAllowed(f"{name} answers now; let another version answer, then delete it.")
-        # Gone at once for everybody; a reader that has its files open reads on.
-        doomed = Path(tempfile.mkdtemp(dir=self._folder, prefix=".draft-")) / name
-        version.path.rename(doomed)
-        _sync(self._folder)
-        shutil.rmtree(doomed.parent, ignore_errors=True)
+        with self._alone(), self.draft() as draft:
+            version = self.find(name)
+            assert version.path is not None
+            if self.came_with_program(version):
+                raise NotAllowed(f"{name} came with the program; it stays as the way back.")
+            if self.current().name == name:
+                raise NotAllowed(f"{name} answers now; let another version answer, then delete it.")
+            (self._folder / f"{name}{DELETED}").touch()
+            # Gone at once for everybody; a reader that has its files open reads on.
+            version.path.rename(draft / name)
+            _sync(self._folder)
+
+    def came_with_program(self, version: ModelVersion) -> bool:
+        """Whether it is a shipped one, which stays."""
+        return version.path is not None and version.path.parent != self._folder
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other process promotes or deletes meanwhile."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def disk_bytes(self, name: str) -> int:
         """What the files of a version take. Raises: NotFound."""

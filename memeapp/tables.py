@@ -6,9 +6,10 @@ import csv
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 
 from defusedcsv import csv as defused_csv
@@ -74,10 +75,18 @@ def read_table(path: Path) -> Table:
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """Comma-separated, None as an empty cell; safe to open in a spreadsheet (see `undefused`)."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = defused_csv.writer(file)
-        writer.writerow(columns)
-        for row in rows:
-            writer.writerow([_defused(row.get(column)) for column in columns])
+        file.writelines(csv_lines(columns, rows))
+
+
+def csv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """The lines of `write_csv`, the header first, as the rows come."""
+    line = StringIO(newline="")
+    writer = defused_csv.writer(line)
+    for cells in chain([columns], ([_defused(row.get(name)) for name in columns] for row in rows)):
+        writer.writerow(cells)
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
 
 
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import click
 
-from memeapp.cli.common import bar, build
+from memeapp.cli.common import COMMAND_LINE, FILE, bar, build
 from memeapp.errors import NotFound
 from memeapp.settings import Settings
 
 
-@click.command()
-@click.pass_obj
-def versions(settings: Settings) -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def versions(ctx: click.Context) -> None:
     """List the versions, the newest first; a star marks the one that answers."""
-    app = build(settings)
+    if ctx.invoked_subcommand is not None:
+        return
+    app = build(ctx.obj)
     try:
         current = app.training.current().name
     except NotFound:
@@ -30,8 +35,45 @@ def versions(settings: Settings) -> None:
 def promote(settings: Settings, name: str) -> None:
     """Let the version NAME answer, whatever the gate said of it."""
     app = build(settings)
-    app.training.promote(name)
+    app.versions.promote(name, COMMAND_LINE)
     click.echo(f"{name} answers from now on.")
+
+
+@versions.command()
+@click.argument("name")
+@click.pass_obj
+def delete(settings: Settings, name: str) -> None:
+    """Remove the version NAME for good; not the one that answers, nor a shipped one."""
+    build(settings).versions.delete(name, COMMAND_LINE)
+    click.echo(f"{name} is deleted.")
+
+
+@versions.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def pack(settings: Settings, name: str, file: Path) -> None:
+    """Write the version NAME to a new FILE, a zip to take to another place."""
+    app = build(settings)
+    try:
+        with app.versions.pack(name, COMMAND_LINE) as packed, file.open("xb") as target:
+            shutil.copyfileobj(packed, target)
+    except FileExistsError as error:
+        raise click.ClickException(f"{file} is there already; choose another name.") from error
+    click.echo(f"{name} is in {file}.")
+
+
+@versions.command()
+@click.argument("file", type=FILE)
+@click.pass_obj
+def unpack(settings: Settings, file: Path) -> None:
+    """Take in a version from FILE, which `pack` wrote; it does not answer until it is promoted."""
+    app = build(settings)
+    with file.open("rb") as packed:
+        version, notices = app.versions.unpack(packed, COMMAND_LINE)
+    click.echo(f"{version.name} is here, on {version.encoder}; `memeapp promote` lets it answer.")
+    for notice in notices:
+        click.echo(notice, err=True)
 
 
 @click.command()

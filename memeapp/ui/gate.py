@@ -8,6 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from memeapp.service.bundle import MAX_BYTES
 from memeapp.service.incoming import CHUNK
 
 HEADERS = {
@@ -35,6 +36,7 @@ CLOSED = (
 )
 UPLOAD = "/gradio_api/upload"
 PIECE = "/transfer/uploads/"
+BUNDLE = "/versions/upload"
 MAX_BODY = 2**20
 """Bytes of a request that is no upload. Without a bound, one request could take gigabytes."""
 
@@ -81,6 +83,8 @@ class Gate:
             return PlainTextResponse("Requests from other sites are not taken.", 403)
         if path.startswith(PIECE):
             limit = CHUNK
+        elif path == BUNDLE:
+            limit = MAX_BYTES
         else:
             limit = MAX_BODY + (self.max_upload if path.startswith(UPLOAD) else 0)
         if (length := headers.get("content-length", "0" if _bodiless(headers) else "")) == "":

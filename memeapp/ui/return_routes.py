@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from memeapp.auth import ANNOTATOR_COOKIE, ANNOTATOR_SECONDS
 from memeapp.errors import MemeAppError, NotAllowed, NotFound
 from memeapp.judging import Annotator
+from memeapp.ui.audited import Audited
 from memeapp.ui.label_routes import admin_only, told
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def return_routes(app: App, signed_in: Callable[[str, str, int], Response]) -> A
     """The routes; `signed_in(cookie, token, seconds)` answers with a cookie."""
     routes = APIRouter()
     only_admin = admin_only(app)
+    noted = Audited(app)
 
     def person(token: str) -> Annotator:
         """Who comes by this link. Raises: NotAllowed, NotFound."""
@@ -83,6 +85,6 @@ def return_routes(app: App, signed_in: Callable[[str, str, int], Response]) -> A
             raise HTTPException(409, "Let this person in again first.") from error
         except NotFound as error:
             raise HTTPException(404, "There is no such person in any session.") from error
-        return {"token": app.auth.return_token(one.id)}
+        return {"token": noted("person.link", one.id, lambda: app.auth.return_token(one.id))}
 
     return routes

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import segno
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
 
-from memeapp.errors import BadInput
-from memeapp.judging import Plan, Selection, Session, Suggestions
-from memeapp.store.connections import moment
-from memeapp.ui.label_routes import Key, Name, admin_only, told
+from memeapp.judging import Session
+from memeapp.ui.audited import Audited
+from memeapp.ui.label_routes import admin_only, told
+from memeapp.ui.session_bodies import Decided, Flag, Known, Opened, Planned, Selected, Warned
 from memeapp.ui.session_views import (
     disputed_view,
     exposure_view,
@@ -27,86 +27,23 @@ from memeapp.ui.session_views import (
 if TYPE_CHECKING:
     from memeapp.wiring import App
 
+T = TypeVar("T")
+
 Id = Annotated[int, Path(ge=0, lt=2**63)]
 Moment = Annotated[float, Query(ge=0, le=1e11)]
 """Seconds since 1970."""
-Portion = Annotated[float, Field(ge=0, le=100)]
-
-
-class Planned(BaseModel):
-    """A plan as the form sends it; the queues' shares in any unit."""
-
-    name: Annotated[str, Field(max_length=1000)]
-    guidelines: Annotated[str, Field(max_length=100_000)] = ""
-    votes_per_meme: Annotated[int, Field(ge=-1000, le=1000)] = 3
-    policy: dict[Name, Portion] = {"random": 1.0}
-    suggestions: Suggestions = Suggestions.AFTER
-    lease_seconds: float = 300.0
-    break_minutes: float = 25.0
-    break_exposure: float = 600.0
-    leaderboard: bool = False
-    open_until: Annotated[str, Field(max_length=40)] = ""
-
-    def plan(self) -> Plan:
-        total = sum(self.policy.values())
-        if not total:
-            raise BadInput("Every queue has the share 0; give at least one of them some.")
-        return Plan(
-            name=self.name,
-            guidelines=self.guidelines,
-            votes_per_meme=self.votes_per_meme,
-            policy={queue: share / total for queue, share in self.policy.items() if share},
-            suggestions=self.suggestions,
-            lease_seconds=self.lease_seconds,
-            break_minutes=self.break_minutes,
-            break_exposure=self.break_exposure,
-            leaderboard=self.leaderboard,
-            open_until=_in_utc(self.open_until) if self.open_until else None,
-        )
-
-
-class Selected(BaseModel):
-    """Which memes, as the form says it."""
-
-    unlabelled: bool = False
-    data_set: Annotated[str, Field(max_length=1000)] = ""
-    most: Annotated[int, Field(ge=1, le=10**9)] | None = None
-
-    def selection(self) -> Selection:
-        return Selection(self.unlabelled, self.data_set, self.most)
-
-
-class Opened(Planned, Selected):
-    """A new session."""
-
-
-class Decided(BaseModel):
-    """An adjudication as the page sends it."""
-
-    meme: Annotated[str, Field(max_length=64)]
-    labels: dict[Name, bool]
-    note: Annotated[str, Field(max_length=2000)] = ""
-    unclear: bool = False
-    key: Key
-
-
-class Known(BaseModel):
-    memes: Annotated[int, Field(ge=0, le=1000)]
-
-
-class Warned(BaseModel):
-    text: Annotated[str, Field(max_length=2000)]
-
-
-class Flag(BaseModel):
-    on: bool
 
 
 def session_routes(app: App) -> APIRouter:
     """The routes; whoever is not the admin gets a 403 from all of them."""
     labelling = app.labelling
     only_admin = admin_only(app)
+    noted = Audited(app)
     routes = APIRouter(prefix="/sessions")
+
+    def noted_of(session_id: int, what: str, act: Callable[[], T]) -> T:
+        name = told(lambda: labelling.session(session_id)).plan.name
+        return noted(what, name, act, session=session_id)
 
     def shown(session: Session) -> dict[str, Any]:
         standing = labelling.standing(session.id)
@@ -140,8 +77,12 @@ def session_routes(app: App) -> APIRouter:
     def open_session(body: Opened, request: Request) -> dict[str, Any]:
         """Open a session with a first invite."""
         only_admin(request)
-        session = told(lambda: labelling.open_session(body.plan(), selection=body.selection()))
-        told(lambda: labelling.invite(session.id))
+        session = noted(
+            "session.open",
+            body.name,
+            lambda: labelling.open_session(body.plan(), selection=body.selection()),
+        )
+        noted_of(session.id, "invite.make", lambda: labelling.invite(session.id))
         app.ranker.start()
         return shown(session)
 
@@ -164,7 +105,11 @@ def session_routes(app: App) -> APIRouter:
     def change(session_id: Id, body: Planned, request: Request) -> dict[str, Any]:
         """Put another plan in force."""
         only_admin(request)
-        return shown(told(lambda: labelling.change_plan(session_id, body.plan())))
+
+        def act() -> Session:
+            return labelling.change_plan(session_id, body.plan())
+
+        return shown(noted_of(session_id, "session.change", act))
 
     @routes.get("/{session_id}/picture")
     def picture(session_id: Id, request: Request) -> dict[str, Any]:
@@ -192,39 +137,55 @@ def session_routes(app: App) -> APIRouter:
     @routes.post("/{session_id}/open")
     def reopen(session_id: Id, body: Flag, request: Request) -> dict[str, Any]:
         only_admin(request)
-        return shown(told(lambda: labelling.close(session_id, closed=not body.on)))
+        what = "session.reopen" if body.on else "session.close"
+        return shown(
+            noted_of(session_id, what, lambda: labelling.close(session_id, closed=not body.on))
+        )
 
     @routes.post("/{session_id}/invites")
     def invite(session_id: Id, request: Request) -> dict[str, Any]:
         only_admin(request)
-        told(lambda: labelling.invite(session_id))
+        noted_of(session_id, "invite.make", lambda: labelling.invite(session_id))
         return shown(told(lambda: labelling.session(session_id)))
 
     @routes.post("/invites/{token}/revoke")
     def revoke(token: str, request: Request) -> dict[str, bool]:
         only_admin(request)
-        told(lambda: labelling.revoke_invite(token[:100]))
+        invite = told(lambda: app.store.invite(token))
+        noted_of(invite.session_id, "invite.revoke", lambda: labelling.revoke_invite(invite.token))
         return {"ok": True}
 
     @routes.post("/people/{annotator_id}/admit")
     def admit(annotator_id: str, body: Flag, request: Request) -> dict[str, bool]:
         """Let somebody in again, or (off) take them out of the session; their votes stay."""
         only_admin(request)
-        told(lambda: labelling.revoke_person(annotator_id[:100], revoked=not body.on))
+        noted(
+            "person.admit" if body.on else "person.take_out",
+            annotator_id,
+            lambda: labelling.revoke_person(annotator_id[:100], revoked=not body.on),
+        )
         return {"ok": True}
 
     @routes.post("/people/{annotator_id}/count")
     def count(annotator_id: str, body: Flag, request: Request) -> dict[str, bool]:
         """Count somebody's votes again, or (off) leave them out of every sum; they are kept."""
         only_admin(request)
-        told(lambda: labelling.exclude_person(annotator_id[:100], excluded=not body.on))
+        noted(
+            "person.count" if body.on else "person.leave_out",
+            annotator_id,
+            lambda: labelling.exclude_person(annotator_id[:100], excluded=not body.on),
+        )
         return {"ok": True}
 
     @routes.post("/people/{annotator_id}/warn")
     def warn(annotator_id: str, body: Warned, request: Request) -> dict[str, bool]:
         """Tell somebody how they judge; an empty text takes it back."""
         only_admin(request)
-        told(lambda: labelling.warn(annotator_id[:100], body.text))
+        noted(
+            "person.warn" if body.text else "person.unwarn",
+            annotator_id,
+            lambda: labelling.warn(annotator_id[:100], body.text),
+        )
         return {"ok": True}
 
     @routes.get("/{session_id}/quality")
@@ -243,7 +204,9 @@ def session_routes(app: App) -> APIRouter:
     @routes.post("/{session_id}/decide")
     def decide(session_id: Id, body: Decided, request: Request) -> dict[str, bool]:
         only_admin(request)
-        told(
+        noted(
+            "meme.decide",
+            body.meme,
             lambda: app.quality.decide(
                 session_id,
                 body.meme,
@@ -251,7 +214,9 @@ def session_routes(app: App) -> APIRouter:
                 note=body.note.strip(),
                 unclear=body.unclear,
                 key=body.key,
-            )
+            ),
+            session=session_id,
+            unclear=body.unclear,
         )
         return {"ok": True}
 
@@ -259,7 +224,11 @@ def session_routes(app: App) -> APIRouter:
     def gold(session_id: Id, body: Known, request: Request) -> dict[str, int]:
         """Make memes of the session ones with a known answer, from their votes elsewhere."""
         only_admin(request)
-        return {"gold": told(lambda: labelling.draw_gold(session_id, body.memes))}
+        return {
+            "gold": noted_of(
+                session_id, "session.gold", lambda: labelling.draw_gold(session_id, body.memes)
+            )
+        }
 
     @routes.get("/invites/{token}/code.svg")
     def code(token: str, address: str, request: Request) -> Response:
@@ -273,12 +242,3 @@ def session_routes(app: App) -> APIRouter:
         return Response(buffer.getvalue(), media_type="image/svg+xml")
 
     return routes
-
-
-def _in_utc(said: str) -> str:
-    """As the store writes times, to compare with them; without a zone it is UTC already."""
-    try:
-        read = datetime.fromisoformat(said)
-        return moment(read if read.tzinfo else read.replace(tzinfo=UTC))
-    except (ValueError, OverflowError) as error:
-        raise BadInput("The time until which the session is open is no date.") from error

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from memeapp.errors import MemeAppError
 from memeapp.service.incoming import CHUNK, Upload, WrongOffset
 from memeapp.types import Job
+from memeapp.ui.audited import Audited
 from memeapp.ui.label_routes import admin_only, refusal
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Wanted(BaseModel):
 def transfer_routes(app: App) -> APIRouter:
     """The routes; whoever is not the admin gets a 403 from all of them."""
     only_admin = admin_only(app)
+    noted = Audited(app)
     routes = APIRouter(prefix="/transfer")
 
     @routes.get("")
@@ -66,7 +68,14 @@ def transfer_routes(app: App) -> APIRouter:
     def begin(body: Announced, request: Request) -> dict[str, Any]:
         """Where the file goes on: at 0, or where it broke off."""
         only_admin(request)
-        return _upload(answer(lambda: app.incoming.begin(body.name, body.size, body.mark)))
+        return _upload(
+            noted(
+                "upload.begin",
+                body.name,
+                lambda: app.incoming.begin(body.name, body.size, body.mark),
+                bytes=body.size,
+            )
+        )
 
     @routes.put("/uploads/{upload_id}", response_model=None)
     async def put(
@@ -89,41 +98,47 @@ def transfer_routes(app: App) -> APIRouter:
         """Import what has arrived."""
         only_admin(request)
         try:
-            return _job(answer(lambda: app.imports.start(upload_id)))
+            name = answer(lambda: app.incoming.finished(upload_id)).name
         except WrongOffset as error:
             return _go_on(error)
+        return _job(noted("import.start", name, lambda: app.imports.start(upload_id)))
 
     @routes.post("/uploads/{upload_id}/remove")
     def remove(upload_id: UploadId, request: Request) -> dict[str, bool]:
         only_admin(request)
-        answer(lambda: app.imports.remove(upload_id))
+        name = answer(lambda: app.incoming.find(upload_id)).name
+        noted("upload.remove", name, lambda: app.imports.remove(upload_id))
         return {"ok": True}
 
     @routes.post("/imports/{job_id}/cancel")
     def cancel_import(job_id: JobId, request: Request) -> dict[str, bool]:
         only_admin(request)
-        answer(lambda: app.imports.cancel(job_id))
+        noted("import.cancel", f"job {job_id}", lambda: app.imports.cancel(job_id))
         return {"ok": True}
 
     @routes.post("/exports")
     def export(body: Wanted, request: Request) -> dict[str, Any] | None:
         only_admin(request)
         return _job(
-            answer(
-                lambda: app.exports.start(body.format, session_id=body.session, names=body.names)
+            noted(
+                "export.start",
+                body.format,
+                lambda: app.exports.start(body.format, session_id=body.session, names=body.names),
+                session=body.session,
+                names=body.names,
             )
         )
 
     @routes.post("/exports/{job_id}/cancel")
     def cancel_export(job_id: JobId, request: Request) -> dict[str, bool]:
         only_admin(request)
-        answer(lambda: app.exports.cancel(job_id))
+        noted("export.cancel", f"job {job_id}", lambda: app.exports.cancel(job_id))
         return {"ok": True}
 
     @routes.get("/exports/{job_id}/file")
     def download(job_id: JobId, request: Request) -> Response:
         only_admin(request)
-        file, name = answer(lambda: app.exports.file(job_id))
+        file, name = noted("export.download", f"job {job_id}", lambda: app.exports.file(job_id))
         return FileResponse(
             file,
             media_type="application/zip",

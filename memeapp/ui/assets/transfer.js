@@ -5,7 +5,7 @@ window.memeapp.transfer = (root) => {
   const SMALLEST = 2 ** 20;
   const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
   const STATES = { queued: "starting", running: "at work", finished: "finished", failed: "failed", cancelled: "cancelled" };
-  const { element, button } = window.memeapp;
+  const { element, button, bytes } = window.memeapp;
   const find = (name, at = root) => at.querySelector(`[data-${name}]`);
   const bring = find("bring");
   const take = find("take");
@@ -17,11 +17,6 @@ window.memeapp.transfer = (root) => {
   const complain = (sentence) => {
     find("trouble").textContent = sentence;
     find("trouble").hidden = !sentence;
-  };
-
-  const bytes = (number) => {
-    const [unit, size] = [["GB", 2 ** 30], ["MB", 2 ** 20], ["KB", 2 ** 10]].find(([, size]) => number >= size) ?? ["bytes", 1];
-    return `${(number / size).toFixed(number / size < 10 && size > 1 ? 1 : 0)} ${unit}`;
   };
 
   const measure = (at, share) => {
