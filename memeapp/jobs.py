@@ -1,19 +1,25 @@
-"""The training process: which encoder, which votes, and what became of it."""
+"""The training process: which encoder, which votes, who asked, and what became of it."""
 
 from __future__ import annotations
 
 from memeapp.encoders import check_encoder
-from memeapp.errors import BadSetting, MemeAppError
+from memeapp.errors import BadSetting, MemeAppError, NotFound
 from memeapp.learn.gate import Verdict
-from memeapp.learn.recipe import BEST, Recipe
+from memeapp.learn.recipe import RECIPES, Recipe
 from memeapp.processes import Processes
+from memeapp.service.course import Course
 from memeapp.service.features import Report
+from memeapp.service.pace import Backlog, known_paces
+from memeapp.service.run import Trained
 from memeapp.service.said import check_choice
-from memeapp.service.training import Trained, Training
+from memeapp.service.training import Training
 from memeapp.settings import Settings
 from memeapp.store import Store
+from memeapp.store.audit import ADMIN, GATE
 from memeapp.types import Job, JobKind, JobState
 
+REMEMBERED = 20
+"""Earlier trainings that the estimate of a new one looks at."""
 LONGEST_NAME = 500
 """Characters of an encoder's name; `local-dir:` and a path are one."""
 
@@ -37,10 +43,37 @@ class Jobs(Processes):
         *,
         aggregation: str = "majority",
         votes: str = "blind",
+        seed: int = 0,
+        recipe: str = "best",
+        by: str = ADMIN,
+        resumes: int | None = None,
     ) -> Job:
         """Start a training in a new process and come back within 3 s; see `queue`."""
-        job = self.queue(encoder, aggregation=aggregation, votes=votes)
+        job = self.queue(
+            encoder,
+            aggregation=aggregation,
+            votes=votes,
+            seed=seed,
+            recipe=recipe,
+            by=by,
+            resumes=resumes,
+        )
         return self._spawn(job) if job.state.active else job
+
+    def again(self, job_id: int, by: str = ADMIN) -> Job:
+        """Start a training that came to no end once more, on the same encoder, with the same
+        choice of votes and the same seed; what it has read and encoded is not done again.
+
+        Raises:
+            NotFound: there is no such training, or it goes on or has finished.
+            BadInput, TooFewLabels, Busy: as `queue`.
+        """
+        job = self.find(job_id)
+        if job.state not in (JobState.FAILED, JobState.CANCELLED):
+            raise NotFound(f"Job {job_id} is {job.state.value}; there is nothing to start again.")
+        asked = ("aggregation", "votes", "seed", "recipe")
+        same = {name: job.options[name] for name in asked if name in job.options}
+        return self.start(job.encoder, by=by, resumes=job_id, **same)
 
     def queue(
         self,
@@ -48,6 +81,10 @@ class Jobs(Processes):
         *,
         aggregation: str = "majority",
         votes: str = "blind",
+        seed: int = 0,
+        recipe: str = "best",
+        by: str = ADMIN,
+        resumes: int | None = None,
     ) -> Job:
         """Queue a job, which this or another process then runs.
 
@@ -55,7 +92,10 @@ class Jobs(Processes):
 
         Args:
             encoder: as `open_encoder` takes it; `Training.usual_encoder()` if empty.
-            aggregation, votes: as `Training.train` takes them.
+            aggregation, votes, seed: as `Training.train` takes them.
+            recipe: one of `RECIPES`.
+            by: who asked for it, in words.
+            resumes: the number of the training that this one takes up again.
 
         Raises:
             BadSetting: if `encoder` cannot be a name; nothing is queued.
@@ -63,10 +103,17 @@ class Jobs(Processes):
             TooFewLabels: if there is not enough to learn from; nothing is queued.
             Busy: if a job is queued or running.
         """
-        name = _checked_name(encoder or "") or self._training.usual_encoder()
+        name = checked_name(encoder or "") or self._training.usual_encoder()
         check_choice(aggregation, votes)
         self._training.check()
-        job = self._add(name, {"aggregation": aggregation, "votes": votes})
+        options = {
+            "aggregation": aggregation,
+            "votes": votes,
+            "seed": seed,
+            "recipe": recipe,
+            "by": by,
+        }
+        job = self._add(name, options if resumes is None else {**options, "resumes": resumes})
         try:
             check_encoder(name)
         except MemeAppError as error:
@@ -77,37 +124,63 @@ class Jobs(Processes):
         self,
         job_id: int,
         *,
-        seed: int = 0,
-        recipe: Recipe = BEST,
+        seed: int | None = None,
+        recipe: Recipe | None = None,
         also: Report | None = None,
     ) -> Job:
         """Do the work of a job in this process; the way it ends is in the job returned.
 
         Args:
+            seed, recipe: those that the job was queued with if None.
             also: told of the progress too, besides the database.
         """
+        course = Course()
 
         def work(job: Job, report: Report) -> None:
-            trained = self._training.train(
-                report,
-                encoder=job.encoder or None,
-                seed=seed,
-                recipe=recipe,
-                aggregation=job.options.get("aggregation", "majority"),
-                votes=job.options.get("votes", "blind"),
-            )
+            asked = job.options
+            course.begin(*self._expected(job))
+            try:
+                trained = self._training.train(
+                    report,
+                    encoder=job.encoder or None,
+                    seed=asked.get("seed", 0) if seed is None else seed,
+                    recipe=recipe or RECIPES[asked.get("recipe", "best")],
+                    aggregation=asked.get("aggregation", "majority"),
+                    votes=asked.get("votes", "blind"),
+                    on_epoch=course.curves.add,
+                )
+            finally:
+                self._store.update_job(job.id, losses=course.curves.drawn())
             self._store.add_version(trained.version, job.id)
             # The name first: should this process die now, it can be told what became of the job.
             self._store.update_job(
                 job.id,
                 version=trained.version.name,
                 message=_in_words(trained),
-                result={"promoted": passed(trained)},
+                result={"promoted": passed(trained), "paces": course.end()},
             )
             if passed(trained):
-                self._training.promote(trained.version.name)
+                self._promote(trained, job)
 
-        return self._work(job_id, work, also)
+        return self._work(job_id, work, also, course.tell)
+
+    def _expected(self, job: Job) -> tuple[Backlog, dict[str, float]]:
+        """What there is to do, and how long each meme took earlier."""
+        backlog = Backlog.of(
+            self._store, self._store.memes(), job.encoder, self._store.trained_here()
+        )
+        return backlog, known_paces(self._store.jobs(self.kind, limit=REMEMBERED), job.encoder)
+
+    def _promote(self, trained: Trained, job: Job) -> None:
+        """Note it, then let the version answer: a kill in between leaves the line for what did not
+        come to pass, which the job's state and the next line's `before` tell; none is lost."""
+        try:
+            before = self._training.current().name
+        except NotFound:
+            before = ""
+        name = trained.version.name
+        self._store.note(GATE, "version.promote", name, before=before, details={"job": job.id})
+        self._training.promote(name)
 
     def _was_done(self, job: Job) -> bool:
         if not job.version:
@@ -115,7 +188,8 @@ class Jobs(Processes):
         return not job.result.get("promoted", True) or self._training.current().name == job.version
 
 
-def _checked_name(encoder: str) -> str:
+def checked_name(encoder: str) -> str:
+    """The name of an encoder without what surrounds it. Raises: BadSetting, if it can be none."""
     name = encoder.strip()
     if len(name) > LONGEST_NAME or not name.isprintable():
         raise BadSetting(

@@ -20,12 +20,17 @@ from memeapp.errors import Cancelled, MemeAppError, NotFound
 from memeapp.service.features import Report
 from memeapp.settings import Settings
 from memeapp.store import Store
+from memeapp.store.connections import now
 from memeapp.types import Job, JobKind, JobState
 
 START_SECONDS = 60
 """A job that has no process after this long will never have one."""
 
 log = logging.getLogger(__name__)
+
+
+def _as_reported(done: float) -> Mapping[str, Any]:
+    return {"progress": done}
 
 
 class Processes:
@@ -49,6 +54,19 @@ class Processes:
         with self._lock:
             self._mark_dead()
         return self._store.latest_job(self.kind)
+
+    def find(self, job_id: int) -> Job:
+        """The job of this number and kind; marked failed first if its process is gone.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        with self._lock:
+            self._mark_dead()
+        job = self._store.job(job_id)
+        if job.kind is not self.kind:
+            raise NotFound(f"Job {job_id} is no {self.kind.value}.")
+        return job
 
     def cancel(self, job_id: int) -> None:
         """Ask a job to stop; it does so at its next report.
@@ -85,27 +103,32 @@ class Processes:
             return self._store.update_job(job.id, pid=self._child.pid)
 
     def _work(
-        self, job_id: int, work: Callable[[Job, Report], None], also: Report | None = None
+        self,
+        job_id: int,
+        work: Callable[[Job, Report], None],
+        also: Report | None = None,
+        tell: Callable[[float], Mapping[str, Any]] = _as_reported,
     ) -> Job:
         """Do the work of a job in this process; the way it ends is in the job returned.
 
         Args:
             work: is given a report that raises `Cancelled` once somebody has asked for that.
             also: told of the progress too, besides the database.
+            tell: share done → columns of the job that tell of it, as `Store.update_job` has them.
         """
 
         def report(stage: str, done: float) -> None:
             if self._store.cancel_requested(job_id):
                 raise Cancelled(self.cancelled)
-            self._store.update_job(job_id, stage=stage, progress=done)
+            told = self._store.update_job(job_id, stage=stage, **tell(done))
             if also:
-                also(stage, done)
+                also(stage, told.progress)
 
         def failed(message: str) -> None:
             self._store.update_job(job_id, state=JobState.FAILED, message=message)
 
         job = self._store.update_job(
-            job_id, state=JobState.RUNNING, stage="Starting", pid=os.getpid()
+            job_id, state=JobState.RUNNING, stage="Starting", pid=os.getpid(), started_at=now()
         )
         if not job.state.active:
             return job
@@ -140,7 +163,7 @@ class Processes:
                 self._store.update_job(
                     job.id,
                     state=JobState.FAILED,
-                    message=f"{self.died} "
+                    message=f"{self.died}{_last_stage(job)} "
                     f"Its log is {self._log_file(job.id).name} in the data folder's logs.",
                 )
 
@@ -150,6 +173,10 @@ class Processes:
 
     def _log_file(self, job_id: int) -> Path:
         return self._settings.data / "logs" / f"job-{job_id}.log"
+
+
+def _last_stage(job: Job) -> str:
+    return f" It was at: {job.stage}." if job.stage else ""
 
 
 def _abandoned(job: Job) -> bool:

@@ -31,6 +31,10 @@ class Progress:
     """Share of the whole run, in [0, 1]; never falls."""
     loss: float | None
     """Mean loss of the stage's last epoch."""
+    epoch: int = 0
+    """From 1; 0 where the stage has none."""
+    epochs: int = 0
+    """At most so many; an early stop may leave some out."""
 
 
 OnEpoch = Callable[[Progress], None]
@@ -167,7 +171,7 @@ def fit_autoencoders(
         for epoch in range(1, schedule.epochs + 1):
             loss = sum(executor.map(_Trainer.epoch, trainers))
             done = 0.2 * epoch / schedule.epochs
-            report(Progress("Relating pictures and texts", done, loss))
+            report(Progress("Relating pictures and texts", done, loss, epoch, schedule.epochs))
     network.image_to_text.rescale(*sizes)
     network.text_to_image.rescale(*sizes[::-1])
 
@@ -180,7 +184,7 @@ def train_classifier(network: SemiMemes, rows: LabelledRows, report: OnEpoch) ->
     for epoch in range(1, recipe.classifier.epochs + 1):
         loss = trainer.epoch()
         done = 0.2 + 0.8 * (epoch / recipe.classifier.epochs)
-        report(Progress("Training the classifier", done, loss))
+        report(Progress("Training the classifier", done, loss, epoch, recipe.classifier.epochs))
 
 
 def cross_validate(
@@ -218,7 +222,8 @@ def cross_validate(
             best = epoch, loss, outcome
             network.classifier.become_average(heads)
         done = 0.2 + 0.8 * (epoch / recipe.classifier.epochs)
-        report(Progress("Cross-validating the classifier", done, loss))
+        stage = "Cross-validating the classifier"
+        report(Progress(stage, done, loss, epoch, recipe.classifier.epochs))
         if epoch - best[0] >= recipe.patience:
             break
     return best

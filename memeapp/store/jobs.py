@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from memeapp.errors import BadInput, Busy, NotFound
 from memeapp.store.connections import Connections, now
-from memeapp.types import Job, JobKind, JobState, ModelVersion
+from memeapp.types import Job, JobKind, JobState, LossCurve, ModelVersion
 
 _AT_WORK = {
     JobKind.TRAIN: "A training job is at work",
@@ -61,8 +62,14 @@ class Jobs(Connections):
         version: str | None = None,
         pid: int | None = None,
         result: Mapping[str, Any] | None = None,
+        losses: Sequence[LossCurve] | None = None,
+        started_at: str | None = None,
+        ends_at: str | None = None,
     ) -> Job:
         """Write down what is new. A job that has ended stays as it is: whoever comes late loses.
+
+        Args:
+            ends_at: an empty one says that it cannot be told any more.
 
         Raises:
             NotFound: if there is no such job.
@@ -75,6 +82,9 @@ class Jobs(Connections):
             "version": version,
             "pid": pid,
             "result": None if result is None else json.dumps(dict(result), ensure_ascii=False),
+            "losses": None if losses is None else json.dumps([asdict(one) for one in losses]),
+            "started_at": started_at,
+            "ends_at": ends_at,
         }
         changes = {name: value for name, value in news.items() if value is not None}
         changes["updated_at"] = now()
@@ -147,6 +157,13 @@ class Jobs(Connections):
         except sqlite3.IntegrityError as error:
             raise BadInput(f"Cannot record the version {version.name!r}: {error}.") from error
 
+    def trained_here(self) -> list[ModelVersion]:
+        """The versions that jobs of this data folder made, newest first."""
+        rows = self._db.query(
+            "SELECT * FROM versions WHERE job_id IS NOT NULL ORDER BY number DESC"
+        )
+        return [_version(row) for row in rows]
+
     def versions(self) -> list[ModelVersion]:
         """The recorded versions, newest first."""
         rows = self._db.query("SELECT * FROM versions ORDER BY number DESC")
@@ -168,6 +185,12 @@ def _job(row: Mapping[str, Any]) -> Job:
         kind=JobKind(row["kind"]),
         options=json.loads(row["options"]),
         result=json.loads(row["result"]),
+        losses=tuple(
+            LossCurve(one["stage"], one["epochs"], tuple((at, loss) for at, loss in one["points"]))
+            for one in json.loads(row["losses"])
+        ),
+        started_at=row["started_at"],
+        ends_at=row["ends_at"] or None,
     )
 
 

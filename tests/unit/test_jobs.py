@@ -10,10 +10,12 @@ from memeapp.encoders import hub
 from memeapp.errors import BadInput, BadSetting, Busy, NotFound, TooFewLabels, Unavailable
 from memeapp.jobs import Jobs
 from memeapp.learn.gate import Decision, Rule, Verdict
+from memeapp.learn.loops import Progress
 from memeapp.learn.metrics import measure
-from memeapp.service.training import Trained
+from memeapp.learn.recipe import BEST, PAPER
+from memeapp.service.run import Trained
 from memeapp.settings import Settings
-from memeapp.types import JobState, ModelVersion
+from memeapp.types import JobKind, JobState, LossCurve, ModelVersion
 
 
 class FakeTraining:
@@ -39,12 +41,15 @@ class FakeTraining:
     def usual_encoder(self):
         return "embedded"
 
-    def train(self, report, *, encoder, seed, recipe, aggregation, votes):
+    def train(self, report, *, encoder, seed, recipe, aggregation, votes, on_epoch=None):
         self.trained_on = encoder
         self.learnt = (aggregation, votes)
-        for done in (0.0, 0.4, 0.8):
+        for epoch, done in enumerate((0.0, 0.4, 0.8), 1):
+            if on_epoch:
+                on_epoch(Progress("At work", done, 1 / epoch, epoch, 3))
             report("at work", done)
             self.in_between()
+        self.seed, self.recipe = seed, recipe
         if self.ending:
             raise self.ending
         version = ModelVersion("v0001", "now", "fake-1", ("a", "b"), None, "best", {})
@@ -81,6 +86,26 @@ def test_a_version_that_does_not_pass_the_gate_waits_for_the_admin(jobs, store, 
     assert (done.state, done.version) == (JobState.FINISHED, "v0001")
     assert training.answering == "shipped-1"
     assert "does not answer yet" in done.message and "So it was found." in done.message
+
+
+def test_what_the_gate_lets_answer_is_noted_before_it_answers(jobs, store, training):
+    noted = []
+    training.promote = lambda name: noted.extend(store.audit(9))
+    job = jobs.run(store.add_job().id)
+    (deed,) = noted
+    assert (deed.who, deed.what, deed.about, deed.before) == (
+        "the gate",
+        "version.promote",
+        "v0001",
+        "shipped-1",
+    )
+    assert deed.details == {"job": job.id}
+
+
+def test_a_version_that_waits_is_not_noted(jobs, store, training):
+    training.verdict = Verdict.WAIT
+    jobs.run(store.add_job().id)
+    assert store.audit(9) == []
 
 
 def test_the_first_version_of_all_answers(jobs, store, training):
@@ -268,3 +293,65 @@ def test_a_job_that_has_ended_cannot_be_cancelled(jobs, store):
 
 def test_there_is_no_job_in_a_new_data_folder(jobs):
     assert jobs.latest() is None
+
+
+def test_a_job_tells_who_asked_for_it_and_when_its_process_began(jobs, store):
+    job = jobs.queue(by="daily at 03:30")
+    assert (job.options["by"], job.started_at) == ("daily at 03:30", None)
+    assert jobs.run(job.id).started_at >= job.created_at
+
+
+def test_the_losses_are_in_the_database_while_it_runs_and_after_it(jobs, store, training):
+    seen = []
+    training.in_between = lambda: seen.append(jobs.latest().losses)
+    done = jobs.run(store.add_job().id)
+    assert seen[0] == (LossCurve("At work", 3, ((1, 1.0),)),)
+    assert done.losses == (LossCurve("At work", 3, ((1, 1.0), (2, 0.5), (3, 1 / 3))),)
+
+
+@pytest.mark.parametrize("ending", [Unavailable("no weights"), RuntimeError("a bug")])
+def test_a_job_that_fails_keeps_its_losses(jobs, store, training, ending):
+    training.ending = ending
+    assert len(jobs.run(store.add_job().id).losses[0].points) == 3
+
+
+def test_a_job_learns_with_the_seed_and_the_recipe_it_was_queued_with(jobs, training):
+    jobs.run(jobs.queue(seed=5, recipe="paper").id)
+    assert (training.seed, training.recipe) == (5, PAPER)
+    jobs.run(jobs.queue().id)
+    assert (training.seed, training.recipe) == (0, BEST)
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED])
+def test_a_job_that_came_to_no_end_is_started_again_as_it_was_asked_for(
+    jobs, store, monkeypatch, state
+):
+    monkeypatch.setattr(jobs, "_spawn", lambda job, *_: job)
+    asked = {"aggregation": "mace", "votes": "all", "seed": 9, "recipe": "paper"}
+    first = jobs.start("embedded", by="daily at 03:30", **asked)
+    store.update_job(first.id, state=state)
+    again = jobs.again(first.id, by="admin")
+    assert again.encoder == "embedded"
+    assert again.options == {**asked, "by": "admin", "resumes": first.id}
+
+
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.FINISHED])
+def test_a_job_that_goes_on_or_has_finished_is_not_started_again(jobs, store, state):
+    job = store.update_job(store.add_job().id, state=state)
+    with pytest.raises(NotFound, match="nothing to start again"):
+        jobs.again(job.id)
+
+
+def test_a_job_of_another_kind_is_not_found(jobs, store):
+    job = store.add_job(kind=JobKind.IMPORT)
+    for look in (jobs.find, jobs.again):
+        with pytest.raises(NotFound):
+            look(job.id)
+
+
+def test_a_dead_job_says_at_which_stage_it_died(jobs, store):
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    job = store.add_job()
+    store.update_job(job.id, state=JobState.RUNNING, stage="Encoding pictures", pid=gone.pid)
+    assert "It was at: Encoding pictures." in jobs.find(job.id).message
