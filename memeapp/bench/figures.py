@@ -3,7 +3,8 @@ and colours (Okabe & Ito) go with markers, for those who see them alike."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK = "#808080"
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -43,8 +45,10 @@ class Panel:
     """Draw a line at y = 0."""
 
 
-def draw(panels: Sequence[Panel], path: Path, *, logarithmic: bool = False) -> None:
-    """Panels side by side with one legend below; the same input gives the same bytes."""
+@contextmanager
+def sheet(path: Path, panels: int) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Axes side by side to draw on, saved when the block ends; the same input gives the same
+    bytes."""
     from matplotlib import rc_context  # noqa: PLC0415 - a second that only figures need
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -58,16 +62,21 @@ def draw(panels: Sequence[Panel], path: Path, *, logarithmic: bool = False) -> N
         ),
     }
     with rc_context(settings):
-        figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        figure = Figure(figsize=(4.2 * panels, 3.6), layout="constrained")
+        yield figure, list(figure.subplots(1, panels, squeeze=False)[0])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
+
+
+def draw(panels: Sequence[Panel], path: Path, *, logarithmic: bool = False) -> None:
+    """Panels side by side with one legend below."""
+    with sheet(path, len(panels)) as (figure, axes):
         for panel, ax in zip(panels, axes, strict=True):
             _fill(panel, ax, logarithmic)
         handles, titles = axes[0].get_legend_handles_labels()
         figure.legend(
             handles, titles, loc="outside lower center", ncols=min(3, len(titles)), frameon=False
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
 
 
 def _fill(panel: Panel, ax: Axes, logarithmic: bool) -> None:

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from memeapp.bench.figures import BLUE, VERMILLION, Line, Panel, draw
 from memeapp.bench.machine import heading, in_fresh_processes
-from memeapp.bench.results import in_words
+from memeapp.bench.results import in_words, over_draws
 from memeapp.labels import MAMI
 from memeapp.learn.data import FeatureSet
 from memeapp.learn.metrics import Figure, resampled
@@ -198,12 +197,7 @@ def bench_lab(
 
 def mean_gain(trials: Sequence[Trial], score: int) -> Figure:
     """Mean gain over drawn worlds with Student's 95 % interval."""
-    gains = np.array([one.gain[score] for one in trials])
-    mean = float(gains.mean())
-    if len(gains) < 2:
-        return Figure(mean, float("nan"), float("nan"))
-    reach = student.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / np.sqrt(len(gains))
-    return Figure(mean, mean - float(reach), mean + float(reach))
+    return over_draws([one.gain[score] for one in trials])
 
 
 def _about(trials: Iterable[Trial], setting: Setting) -> list[Trial]:

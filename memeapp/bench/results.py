@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from memeapp.bench.cells import SCORES, Cell, Method, Result
 from memeapp.bench.figures import BLUE, GREEN, INK, PURPLE, VERMILLION, Line, Panel, draw
@@ -84,6 +85,15 @@ def paired(ours: Sequence[Scored], theirs: Sequence[Scored], score: int) -> Figu
     spread -= np.mean([run.spread[:, score] for run in theirs], axis=0)
     low, high = np.nanpercentile(spread, (2.5, 97.5))
     return Figure(float(value), float(low), float(high))
+
+
+def over_draws(values: Sequence[float]) -> Figure:
+    """Mean over independent draws with Student's 95 % interval; NaN around a single one."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Figure(mean, float("nan"), float("nan"))
+    reach = student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return Figure(mean, mean - float(reach), mean + float(reach))
 
 
 def mean_and_spread(runs: Iterable[Result], score: int) -> tuple[float, float]:
