@@ -1,4 +1,4 @@
-"""How far annotators agree on each label: observed, Krippendorff's alpha and Gwet's AC1."""
+"""How far annotators agree on each label, with each other and with a model's answers."""
 
 from __future__ import annotations
 
@@ -117,11 +117,56 @@ def _figures(patterns: Array, weights: Array) -> Array:
     return np.stack([observed, alpha, ac1])
 
 
+@dataclass(frozen=True, slots=True)
+class WithModel:
+    """How far votes agree with a model's answers to the same memes; None where not defined."""
+
+    memes: int
+    votes: int
+    observed: Estimate | None
+    """The share of votes that say what the model says, in [0, 1]."""
+    kappa: Estimate | None
+    """Cohen's kappa: 1 is perfect, 0 is chance. None if either side always says the same."""
+
+
+def with_model(
+    counts: NDArray[np.int64], answers: NDArray[np.bool_], resamples: int = 1000, seed: int = 0
+) -> WithModel:
+    """The agreement of votes on one label with a model, with bootstrap 95 % intervals over memes.
+
+    Kappa follows Cohen (1960), "A coefficient of agreement for nominal scales": one side is
+    whoever voted, the other the model, and every vote is a case.
+
+    Args:
+        counts: (N, 2) votes of yes and no on each meme; rows of zeros are left out.
+        answers: (N,) whether the model says yes.
+    """
+    judged = counts.sum(axis=1) > 0
+    memes, votes = int(judged.sum()), int(counts.sum())
+    if not votes:
+        return WithModel(0, 0, None, None)
+    cases = np.column_stack([counts, answers.astype(np.int64)])[judged]
+    patterns, frequency = np.unique(cases, axis=0, return_counts=True)
+    drawn = np.random.default_rng(seed).multinomial(
+        memes, frequency / memes, size=resamples if memes > 1 else 0
+    )
+    weights = np.vstack([frequency, drawn]).astype(np.float64)
+    yes, no, model = patterns.astype(np.float64).T
+    total = weights @ (yes + no)
+    observed = _ratio(weights @ np.where(model, yes, no), total)
+    by_votes, by_model = (_ratio(weights @ part, total) for part in (yes, model * (yes + no)))
+    chance = by_votes * by_model + (1 - by_votes) * (1 - by_model)
+    kappa = _ratio(observed - chance, 1 - chance)
+    varies = (by_votes * (1 - by_votes) > 0) & (by_model * (1 - by_model) > 0)
+    figures = observed, np.where(varies, kappa, np.nan)
+    return WithModel(memes, votes, *(_estimate(float(row[0]), row[1:]) for row in figures))
+
+
 def _estimate(value: float, resampled: Array) -> Estimate | None:
     if np.isnan(value):
         return None
     undefined = np.isnan(resampled)
-    if undefined.mean() > UNDEFINED_AT_MOST:
+    if not len(resampled) or undefined.mean() > UNDEFINED_AT_MOST:
         return Estimate(float(value), None, None)
     low, high = np.quantile(resampled[~undefined], [0.025, 0.975])
     return Estimate(float(value), float(low), float(high))

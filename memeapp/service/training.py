@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
-import psutil
 
 from memeapp.encoders import Encoder
 from memeapp.errors import MemeAppError, NotFound, TooFewLabels
 from memeapp.labels import LabelSchema
 from memeapp.learn.data import TooFewRows
-from memeapp.learn.gate import BY_DEFAULT, Decision, Rule
-from memeapp.learn.metrics import Metrics
+from memeapp.learn.gate import BY_DEFAULT, Rule
+from memeapp.learn.loops import OnEpoch
 from memeapp.learn.train import BEST, MINIMUM_ROWS, Progress, Recipe, fit
 from memeapp.registry import Registry
+from memeapp.service.course import Curves
+from memeapp.service.encoding import OpenEngine, here
 from memeapp.service.engines import EMBEDDED, Engines, plain
 from memeapp.service.evaluation import Answers, Evaluation
 from memeapp.service.features import Report, between, feature_set, prepare
+from memeapp.service.pace import LEARNED, PREPARED
+from memeapp.service.receipt import FILE as RECEIPT
+from memeapp.service.receipt import receipt_of
 from memeapp.service.recent import Recent
+from memeapp.service.run import Run, Trained
 from memeapp.service.said import Said, check_choice
 from memeapp.service.snapshot import FILE as SNAPSHOT
 from memeapp.service.snapshot import Snapshot
@@ -33,22 +36,9 @@ from memeapp.types import Counts, Meme, ModelVersion
 
 log = logging.getLogger(__name__)
 
+NO_RECEIPT = "No receipt: it could not be made; the log says why."
+
 Reliability = Mapping[str, Sequence[tuple[float, float, int]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A finished training run."""
-
-    version: ModelVersion
-    metrics: Metrics | None
-    """On the labelled held-out memes; None when there are none."""
-    before: Metrics | None
-    """The version that answered until now on the same memes; None where it cannot answer."""
-    decision: Decision | None = None
-    """What the gate says; None where no version answered until now."""
-    notices: tuple[str, ...] = ()
-    """Fall-backs in force while it trained."""
 
 
 class Training:
@@ -145,21 +135,29 @@ class Training:
         names += [version.encoder for version in versions]
         return list(dict.fromkeys(plain(name) for name in [*names, *self._store.encoders()]))
 
-    def encode(self, report: Report, encoder: str | None = None) -> tuple[int, str]:
+    def encode(
+        self,
+        report: Report,
+        encoder: str | None = None,
+        open_engine: OpenEngine = here,
+    ) -> tuple[int, str]:
         """Read and encode every meme that is not yet encoded.
 
         Args:
             encoder: as `open_encoder` takes it; the usual one if None.
+            open_engine: opens what does the work; this process unless it says otherwise.
 
         Returns:
             How many pictures were encoded, and the id of the encoder.
 
         Raises:
             BadSetting, Mismatch, Unavailable: if that encoder cannot be had.
+            BadPicture: as `prepare` does.
         """
         opened = self._open(encoder, report)
         memes = self._store.memes()
-        _, encoded = prepare(self._store, memes, opened, self._engines.ocr, report)
+        with open_engine(opened, self._engines.ocr) as engine:
+            _, encoded = prepare(self._store, memes, opened, self._engines.ocr, report, engine)
         join_neighbours(self._store, opened.id)
         return encoded, opened.id
 
@@ -172,6 +170,7 @@ class Training:
         recipe: Recipe = BEST,
         aggregation: str = "majority",
         votes: str = "blind",
+        on_epoch: OnEpoch | None = None,
     ) -> Trained:
         """CROM-AE on all memes that are not held out, RAW-N-COOK on the labelled ones of them.
 
@@ -184,6 +183,7 @@ class Training:
                 training, and nothing but encoded features is left behind.
             encoder: as `open_encoder` takes it; the usual one if None.
             aggregation, votes: as `Said.take` has them.
+            on_epoch: called after every epoch, before `report`.
 
         Raises:
             BadInput: as `check_choice`.
@@ -195,7 +195,7 @@ class Training:
         started = time.perf_counter()
         parent = self._parent()
         opened = self._open(encoder, report)
-        memes = self._prepared(opened, between(report, 0.0, 0.6))
+        memes = self._prepared(opened, between(report, 0.0, PREPARED))
         held_out = np.array([meme.held_out for meme in memes], dtype=bool)
         said = Said.take(
             self._store, memes, self._schema.names, aggregation=aggregation, votes=votes
@@ -215,52 +215,61 @@ class Training:
             votes=len(said.votes),
         )
         self._store.mark_learned(learnt_from.ids)
-        learning = between(report, 0.6, 0.95)
+        learning = between(report, PREPARED, LEARNED)
+        curves = Curves()
 
-        def on_epoch(progress: Progress) -> None:
-            learning(progress.stage.capitalize(), progress.done)
+        def after_epoch(progress: Progress) -> None:
+            curves.add(progress)
+            if on_epoch:
+                on_epoch(progress)
+            of = f": epoch {progress.epoch} of at most {progress.epochs}" if progress.epoch else ""
+            learning(f"{progress.stage.capitalize()}{of}", progress.done)
 
         try:
-            checkpoint = fit(learnt_from, recipe, encoder=opened.id, seed=seed, on_epoch=on_epoch)
+            checkpoint = fit(
+                learnt_from, recipe, encoder=opened.id, seed=seed, on_epoch=after_epoch
+            )
         except TooFewRows as error:
             raise TooFewLabels(str(error)) from error
-        report("Measuring on held-out memes", 0.95)
+        report("Measuring on held-out memes", LEARNED)
         judged = known.take(held_out).labelled()
         answers = Answers.of(checkpoint, judged) if len(judged) else None
-        metrics = answers.measure() if answers else None
         before, decision = None, None
         if parent:
             current, decision = self._evaluation.gate(
-                parent, answers, memes, self._rule, between(report, 0.95, 0.99)
+                parent, answers, memes, self._rule, between(report, LEARNED, 0.97)
             )
             before = current.measure() if current else None
+        run = Run(
+            parent=parent,
+            memes=memes,
+            said=said,
+            aggregation=aggregation,
+            votes=votes,
+            learnt=learnt_from,
+            judged=judged,
+            snapshot=snapshot,
+            checkpoint=checkpoint,
+            answers=answers,
+            metrics=answers.measure() if answers else None,
+            before=before,
+            decision=decision,
+            losses=curves.drawn(),
+            notices=self._engines.notices,
+            started=started,
+        )
+        receipt = receipt_of(run, self._store, self._registry, between(report, 0.97, 0.99))
         report("Saving the version", 0.99)
-        labelled = int(learnt_from.judged.sum())
         version = self._registry.add(
             checkpoint,
             parent=parent.name if parent else None,
             recipe=recipe.name,
-            data={
-                "labelled": labelled,
-                "unlabelled": len(learnt_from) - labelled,
-                "held_out_labelled": len(judged),
-                "vote_count": len(said.votes),
-                "snapshot": snapshot.hash,
-                "aggregation": aggregation,
-                "votes": votes,
-                "effective_labels": round(said.effective_labels, 1),
-                "seed": seed,
-                "seconds": round(time.perf_counter() - started, 1),
-                "peak_memory_mb": round(peak_memory_mb()),
-            },
-            metrics={
-                **(metrics.to_dict() if metrics else {}),
-                **({"parent": before.to_dict()} if before else {}),
-                **({"gate": decision.to_dict()} if decision else {}),
-            },
-            files={SNAPSHOT: snapshot.to_bytes()},
+            data=run.data,
+            metrics=run.scores,
+            files={SNAPSHOT: snapshot.to_bytes()} | ({RECEIPT: receipt} if receipt else {}),
         )
-        return Trained(version, metrics, before, decision, self._engines.notices)
+        notices = run.notices if receipt else (*run.notices, NO_RECEIPT)
+        return Trained(version, run.metrics, before, decision, notices)
 
     def _prepared(self, encoder: Encoder, report: Report) -> list[Meme]:
         """All memes with texts and features, on the side of the holdout where they are to stay."""
@@ -284,12 +293,3 @@ class Training:
         name = encoder or self.usual_encoder()
         report(f"Opening the encoder {name}", 0.0)
         return self._engines.encoder_for(name)
-
-
-def peak_memory_mb() -> float:
-    """The largest resident size of this process in MiB; today's size where Linux's is missing."""
-    # getrusage would count the parent's size too: it survives fork and exec.
-    status = Path("/proc/self/status")
-    if status.exists() and (peak := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
-        return int(peak[1]) / 1024
-    return float(psutil.Process().memory_info().rss) / 2**20

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from crowdkit.metrics.data import alpha_krippendorff
 
-from memeapp.crowd.agreement import Agreement, agreement
+from memeapp.crowd.agreement import Agreement, agreement, with_model
 from memeapp.crowd.counts import vote_counts
 
 COLUMNS = ["meme", "annotator", "label", "value"]
@@ -178,3 +178,32 @@ def test_counts_hold_booleans_too() -> None:
     counts = vote_counts(votes)
     assert counts.loc[("misogynous", "m0")].to_dict() == {"yes": 2, "no": 1}
     assert counts.loc[("misogynous", "m1")].to_dict() == {"yes": 0, "no": 2}
+
+
+def test_votes_and_a_model_agree_as_cohen_counts_it() -> None:
+    counts = np.array([[1, 0]] * 20 + [[0, 1]] * 10 + [[1, 0]] * 5 + [[0, 1]] * 15 + [[0, 0]] * 7)
+    answers = np.array([True] * 30 + [False] * 27)
+    found = with_model(counts, answers)
+    assert (found.memes, found.votes) == (50, 50)
+    assert found.observed is not None and found.kappa is not None
+    assert found.observed.value == pytest.approx(0.7)
+    assert found.kappa.value == pytest.approx(0.4)  # (0.7 - 0.5) / (1 - 0.5)
+    assert found.kappa.low is not None and found.kappa.high is not None
+    assert found.kappa.low < 0.4 < found.kappa.high
+
+
+def test_several_votes_on_one_meme_are_as_many_cases() -> None:
+    found = with_model(np.array([[2, 1], [0, 3]]), np.array([True, False]))
+    assert (found.memes, found.votes) == (2, 6)
+    assert found.observed is not None and found.observed.value == pytest.approx(5 / 6)
+    assert found.kappa is not None and found.kappa.value == pytest.approx(2 / 3)
+
+
+def test_without_votes_or_with_one_answer_throughout_kappa_is_unknown() -> None:
+    nobody = with_model(np.zeros((3, 2), np.int64), np.array([True, False, True]))
+    assert (nobody.memes, nobody.observed, nobody.kappa) == (0, None, None)
+    always = with_model(np.array([[0, 1]] * 5), np.array([False] * 5))
+    assert always.observed is not None and always.observed.value == 1.0
+    assert always.kappa is None
+    single = with_model(np.array([[1, 0]]), np.array([True]))
+    assert single.observed is not None and single.observed.low is None
