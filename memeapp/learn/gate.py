@@ -169,14 +169,19 @@ def _difference(value: float, spread: Array, rule: Rule) -> Difference:
 
 
 def _in_words(a: Difference, b: Difference, rule: Rule, rows: int, *, passed: bool) -> str:
-    told = ", ".join(
-        f"{task} {one.value:+.3f} ({one.low:+.3f} to {one.high:+.3f}), {one.not_worse:.0%} sure"
+    told = " and ".join(
+        f"{task} {one.value:+.3f} ({one.low:+.3f} to {one.high:+.3f})"
         for task, one in (("A", a), ("B", b))
     )
-    claim = f"not worse by more than {rule.margin:g}"
-    end = (
-        "It passed."
-        if passed
-        else f"{rule.confidence:.0%} is asked for; it waits for your decision."
+    claim = (
+        f"It is not worse by more than {rule.margin:g} with a probability of {_percent(a)} in A "
+        f"and {_percent(b)} in B"
     )
-    return f"On {rows} held-out memes it is {claim}: {told}. {end}"
+    asked = f"{rule.confidence:.0%} is asked for"
+    end = f"{asked}: it passed." if passed else f"{asked} in both: it waits for your decision."
+    return f"On {rows} held-out memes: {told}. {claim}; {end}"
+
+
+def _percent(one: Difference) -> str:
+    """Never all or nothing: what so many resamples cannot tell."""
+    return f"{min(max(one.not_worse, 0.001), 0.999):.1%}".replace(".0%", "%")
