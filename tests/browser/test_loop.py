@@ -3,80 +3,29 @@ version."""
 
 from __future__ import annotations
 
-import csv
-import os
-import random
 import re
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Browser, Page, expect
 
 from memeapp.judging import VoteKind
 from memeapp.labels import MAMI
 from memeapp.store import Store
 from tests.browser.conftest import enter, log_in
-from tests.conftest import PASSWORD
+from tests.browser.real import draw, real_app, write_corpus
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 CAPTION = "MY CAT REPAIRED THE KEYBOARD"
-WHO = ("women", "girls", "wives", "ladies")
-SAYS_YES = (
-    ("stereotype", "{} belong in the kitchen"),
-    ("shaming", "{} look old without paint"),
-    ("objectification", "{} are a nice view"),
-    ("violence", "{} should be kept locked up"),
-)
-SAYS_NO = (
-    "{} won the chess game",
-    "the cat likes {} and coffee",
-    "{} wrote this program",
-    "rain again say the {}",
-)
-
-
-def draw(text: str, seed: int) -> Image.Image:
-    """A meme of coloured blocks with a caption, different enough from every other one."""
-    rng = random.Random(seed)
-    small = Image.new("RGB", (6, 6))
-    for x in range(6):
-        for y in range(6):
-            small.putpixel((x, y), tuple(rng.randrange(60, 200) for _ in range(3)))
-    image = small.resize((480, 480), Image.Resampling.BICUBIC)
-    font = ImageFont.load_default(26)
-    options = {"font": font, "anchor": "mm", "stroke_width": 3, "stroke_fill": "black"}
-    ImageDraw.Draw(image).text((240, 430), text, fill="white", **options)
-    return image
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """64 labelled memes in MAMI's layout and three without labels."""
     folder = tmp_path_factory.mktemp("corpus")
-    rows: list[dict[str, object]] = []
-    for number in range(64):
-        who = WHO[number // 2 % 4]
-        name = f"{number}.jpg"
-        if number % 2:
-            kind, phrase = SAYS_YES[number // 8 % 4]
-            labels = {label: int(label in ("misogynous", kind)) for label in MAMI.names}
-        else:
-            phrase, labels = SAYS_NO[number // 8 % 4], dict.fromkeys(MAMI.names, 0)
-        text = phrase.format(who)
-        draw(text, number).save(folder / name)
-        rows.append({"file_name": name, **labels, "Text Transcription": text})
-    with (folder / "training.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]), delimiter="\t")
-        table.writeheader()
-        table.writerows(rows)
+    write_corpus(folder, 64)
     return folder
 
 
@@ -94,49 +43,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def app(
-    corpus: Path, unlabelled: Path, data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """The app as people start it, over a data folder filled by the command line."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "MEMEAPP_DATA": str(data),
-        "MEMEAPP_PORT": str(port),
-        "MEMEAPP_ADMIN_PASSWORD": PASSWORD,
-        "MEMEAPP_OCR": "rapidocr",
-    }
-    for folder in (corpus, unlabelled):
-        command = [sys.executable, "-m", "memeapp", "import", str(folder)]
-        subprocess.run(command, env=environment, check=True, timeout=300)
-    log = tmp_path_factory.mktemp("log") / "serve.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "memeapp", "serve"],
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    address = f"http://127.0.0.1:{port}/"
-    try:
-        _wait_for(address, process, log)
+def app(corpus: Path, unlabelled: Path, data: Path) -> Iterator[str]:
+    with real_app(data, (corpus, unlabelled)) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            httpx.get(f"{address}health").raise_for_status()
-            return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    pytest.fail(f"The app did not start:\n{log.read_text()}")
 
 
 @pytest.fixture
