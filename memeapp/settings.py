@@ -95,6 +95,12 @@ class Settings:
         20_000, _positive, "largest import from the Admin page, packed or not, in megabytes"
     )
     max_text: int = _setting(2000, _positive, "longest text of a meme, in characters")
+    input_days: int = _setting(
+        90,
+        _positive,
+        "days for which is kept what drift is seen by: lengths, languages and scores of what was "
+        "classified, never a text or a picture",
+    )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:

@@ -80,6 +80,15 @@ class Reading:
     def text(self) -> str:
         return " ".join(line.text for line in self.lines)
 
+    @property
+    def confidence(self) -> float | None:
+        """Mean over the lines, in [0, 1]; None where nothing was found."""
+        return _confidence(self.lines)
+
+
+def _confidence(lines: tuple[TextLine, ...]) -> float | None:
+    return sum(line.confidence for line in lines) / len(lines) if lines else None
+
 
 @dataclass(frozen=True, slots=True)
 class Meme:
@@ -215,8 +224,36 @@ class Prediction:
     zero_shot: tuple[LabelScore, ...] | None = None
     """What CLIP says without having seen a label, uncalibrated, beside `scores`; see `zeroshot`."""
 
+    @property
+    def ocr_confidence(self) -> float | None:
+        """As `Reading.confidence`; None when the text was given."""
+        return _confidence(self.lines)
+
     def score(self, label: str) -> LabelScore:
         return next(score for score in self.scores if score.label == label)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What is kept of one meme that was classified: no text, no picture, nobody's name."""
+
+    at: str
+    """UTC, ISO 8601, the hour alone."""
+    version: str
+    """The version that answered."""
+    text_length: int
+    """Characters."""
+    language: str
+    """As `service.language.language_of` has it."""
+    ocr_confidence: float | None
+    """Mean over the lines, in [0, 1]; None when the text was given, or nothing was found."""
+    unlike_image: bool | None
+    """Whether the picture is unlike anything the version learned from; None: nobody looked."""
+    unlike_text: bool | None
+    scores: Mapping[str, float]
+    """Label → probability."""
+    kept: bool
+    """Whether the meme went into the pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +272,17 @@ class ModelVersion:
     metrics: Mapping[str, object] = field(default_factory=dict)
     """`Metrics.to_dict()` on held-out memes; empty when there were none."""
     path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LossCurve:
+    """How the loss went down in one stage of a training."""
+
+    stage: str
+    epochs: int
+    """At most so many; an early stop may leave some out."""
+    points: tuple[tuple[int, float], ...]
+    """(epoch from 1, mean loss); of many epochs not every one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +308,12 @@ class Job:
     """What it was asked for besides."""
     result: Mapping[str, Any] = field(default_factory=dict)
     """What an import reported, or what an export wrote."""
+    losses: tuple[LossCurve, ...] = ()
+    """Of a training: the stages that it has learned in so far."""
+    started_at: str | None = None
+    """When its process began to work; None before."""
+    ends_at: str | None = None
+    """When it will have ended, as far as can be told; None without a basis for that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,24 @@ from memeapp.labels import MAMI, LabelSchema
 from memeapp.learn.gate import Rule
 from memeapp.ranker import Ranker
 from memeapp.registry import Registry
+from memeapp.scheduler import Scheduler
 from memeapp.service.classify import Classifier
+from memeapp.service.drift import Drift
+from memeapp.service.dryrun import DryRuns
 from memeapp.service.engines import Engines
 from memeapp.service.evaluation import Evaluation
 from memeapp.service.incoming import Incoming
+from memeapp.service.inputs import InputLog
 from memeapp.service.labelling import Labelling
 from memeapp.service.picture import Picture
 from memeapp.service.quality import Quality
 from memeapp.service.ranks import Ranking
 from memeapp.service.training import Training
 from memeapp.service.transfer import Transfer
+from memeapp.service.versions import Versions
 from memeapp.settings import Settings
 from memeapp.store import Store
+from memeapp.tokens import TokenDesk
 from memeapp.transfers import ExportJobs, ImportJobs
 
 
@@ -35,19 +41,25 @@ class App:
     registry: Registry
     engines: Engines
     classifier: Classifier
+    inputs: InputLog
+    drift: Drift
     labelling: Labelling
     quality: Quality
     picture: Picture
     evaluation: Evaluation
     training: Training
+    versions: Versions
     transfer: Transfer
     incoming: Incoming
     jobs: Jobs
+    scheduler: Scheduler
+    dry_runs: DryRuns
     imports: ImportJobs
     exports: ExportJobs
     ranking: Ranking
     ranker: Ranker
     auth: Auth
+    tokens: TokenDesk
 
 
 def build(settings: Settings) -> App:
@@ -72,7 +84,10 @@ def build(settings: Settings) -> App:
         max_text=settings.max_text,
         max_import_mb=settings.max_import_mb,
     )
+    drift = Drift(store, registry, schema)
+    inputs = InputLog(store, keep_days=settings.input_days, watch=drift.watch)
     incoming = Incoming(settings.data, settings.max_import_mb)
+    jobs = Jobs(store, training, settings)
     return App(
         settings=settings,
         schema=schema,
@@ -86,18 +101,25 @@ def build(settings: Settings) -> App:
             schema,
             max_text=settings.max_text,
             holdout_share=settings.holdout_share,
+            inputs=inputs,
         ),
+        inputs=inputs,
+        drift=drift,
         labelling=Labelling(store, schema, max_text=settings.max_text),
         quality=Quality(store, schema),
         picture=Picture(store, schema),
         evaluation=evaluation,
         training=training,
+        versions=Versions(store, registry, schema),
         transfer=transfer,
         incoming=incoming,
-        jobs=Jobs(store, training, settings),
+        jobs=jobs,
+        scheduler=Scheduler(store, jobs),
+        dry_runs=DryRuns(store, training, schema),
         imports=ImportJobs(store, transfer, incoming, settings),
         exports=ExportJobs(store, transfer, settings),
         ranking=Ranking(store, registry, engines, schema),
         ranker=Ranker(settings),
         auth=Auth(settings.data, settings.admin_password),
+        tokens=TokenDesk(store),
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,20 @@ from memeapp.images import Picture, decode
 from memeapp.judging import Plan, Rank, Vote
 from memeapp.labels import MAMI, LabelSchema
 from memeapp.processes import Processes
+from memeapp.registry import Registry
+from memeapp.scheduler import Scheduler
+from memeapp.service.drift import Report as DriftReport
+from memeapp.service.dryrun import DryRuns
 from memeapp.service.incoming import Incoming
+from memeapp.service.inputs import InputLog
 from memeapp.service.labelling import Labelling
 from memeapp.service.picture import Picture as SessionPictures
 from memeapp.service.quality import Quality
 from memeapp.service.transfer import Transfer
+from memeapp.service.versions import Versions
 from memeapp.settings import Settings
 from memeapp.store import Store
+from memeapp.tokens import TokenDesk
 from memeapp.transfers import ExportJobs, ImportJobs
 from memeapp.types import (
     AbstainBand,
@@ -193,26 +201,40 @@ def fake_version(name: str, parent: str | None = None, **metrics: float) -> Mode
     )
 
 
+def fake_registry(folder: Path) -> Registry:
+    """Two versions that tell of themselves and hold no model; the shipped one answers."""
+    shipped, trained = folder / "shipped", folder / "models"
+    for within, version in (
+        (shipped, fake_version("shipped-1")),
+        (trained, fake_version("v0001-20260102", "shipped-1", task_a=0.781, task_b=0.702)),
+    ):
+        (within / version.name).mkdir(parents=True, exist_ok=True)
+        told = {name: value for name, value in asdict(version).items() if name != "path"}
+        (within / version.name / "version.json").write_text(json.dumps(told))
+    return Registry(shipped, trained)
+
+
 class FakeTraining:
-    def __init__(self) -> None:
-        self.all = [
-            fake_version("v0001-20260102", "shipped-1", task_a=0.781, task_b=0.702),
-            fake_version("shipped-1"),
-        ]
-        self.now = "shipped-1"
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
 
     def counts(self) -> Counts:
         positives = dict(zip(MAMI.names, (61, 12, 33, 21, 9), strict=True))
         return Counts(420, 120, 300, 80, 24, 260, 5, positives)
 
-    def versions(self) -> list[ModelVersion]:
-        return self.all
-
     def current(self) -> ModelVersion:
-        for version in self.all:
-            if version.name == self.now:
-                return version
-        raise NotFound("There is no model version; set MEMEAPP_MODELS.")
+        return self.registry.current()
+
+    @property
+    def now(self) -> str:
+        """The name of the version that answers."""
+        return self.current().name
+
+    def usual_encoder(self) -> str:
+        return "embedded"
+
+    def check(self) -> None:
+        pass
 
     def known_encoders(self) -> list[str]:
         return ["embedded", "ViT-L-14/openai"]
@@ -220,11 +242,6 @@ class FakeTraining:
     def reliability(self) -> dict[str, list[tuple[float, float, int]]]:
         points = [(0.05 + i / 10, min(1.0, 0.02 + i / 10 * 1.05), 40) for i in range(10)]
         return dict.fromkeys(MAMI.names, points)
-
-    def promote(self, name: str) -> None:
-        if name not in {version.name for version in self.all}:
-            raise NotFound(f"No version {name!r}; choose one of the table.")
-        self.now = name
 
 
 class FakeJobs:
@@ -240,6 +257,7 @@ class FakeJobs:
         *,
         aggregation: str = "majority",
         votes: str = "blind",
+        by: str = "admin",
     ) -> Job:
         if self.too_few:
             raise TooFewLabels(self.too_few)
@@ -256,8 +274,19 @@ class FakeJobs:
             NOW,
             NOW,
             encoder or "embedded",
-            options={"aggregation": aggregation, "votes": votes},
+            options={"aggregation": aggregation, "votes": votes, "by": by},
         )
+        return self.job
+
+    def again(self, job_id: int) -> Job:
+        job = self.find(job_id)
+        if job.state not in (JobState.FAILED, JobState.CANCELLED):
+            raise NotFound(f"Job {job_id} is {job.state.value}; there is nothing to start again.")
+        return self.start(job.encoder)
+
+    def find(self, job_id: int) -> Job:
+        if self.job is None or self.job.id != job_id:
+            raise NotFound(f"There is no job {job_id}.")
         return self.job
 
     def latest(self) -> Job | None:
@@ -300,6 +329,19 @@ class FakeExports(InThread, ExportJobs):
     pass
 
 
+class FakeDrift:
+    """Reports what it is told to."""
+
+    def __init__(self) -> None:
+        self.found = DriftReport("shipped-1", "It learned elsewhere.", 0, 7, (), "")
+        self.error: Exception | None = None
+
+    def report(self) -> DriftReport:
+        if self.error:
+            raise self.error
+        return self.found
+
+
 class FakeRanker:
     """Counts how often it was asked to put memes into the queues."""
 
@@ -323,13 +365,29 @@ class FakeApp:
     incoming: Incoming
     imports: FakeImports
     exports: FakeExports
+    inputs: InputLog
     memes: list[Meme]
     """In the order in which `open_session` has them come up; the first is "Meme number 1"."""
+    registry: Registry
+    training: FakeTraining
+    versions: Versions
     schema: LabelSchema = MAMI
     classifier: FakeClassifier = field(default_factory=FakeClassifier)
-    training: FakeTraining = field(default_factory=FakeTraining)
     jobs: FakeJobs = field(default_factory=FakeJobs)
     ranker: FakeRanker = field(default_factory=FakeRanker)
+    drift: FakeDrift = field(default_factory=FakeDrift)
+
+    @cached_property
+    def tokens(self) -> TokenDesk:
+        return TokenDesk(self.store)
+
+    @cached_property
+    def scheduler(self) -> Scheduler:
+        return Scheduler(self.store, self.jobs)  # type: ignore[arg-type]
+
+    @cached_property
+    def dry_runs(self) -> DryRuns:
+        return DryRuns(self.store, self.training, self.schema)  # type: ignore[arg-type]
 
     def votes(self) -> list[Vote]:
         """Everything that was ever said, in all sessions, in its order."""
@@ -371,6 +429,7 @@ def fake_app(folder: Path, memes: int = 3, **settings: object) -> FakeApp:
     store = Store(folder)
     transfer = Transfer(store, MAMI, holdout_share=0.0, max_upload_mb=20, max_text=2000)
     incoming = Incoming(folder, made.max_import_mb)
+    registry = fake_registry(folder)
     return FakeApp(
         settings=made,
         auth=Auth(folder, PASSWORD),
@@ -381,7 +440,11 @@ def fake_app(folder: Path, memes: int = 3, **settings: object) -> FakeApp:
         incoming=incoming,
         imports=FakeImports(store, transfer, incoming, made),
         exports=FakeExports(store, transfer, made),
+        inputs=InputLog(store, keep_days=made.input_days),
         memes=[add_meme(store, number) for number in range(1, memes + 1)],
+        registry=registry,
+        training=FakeTraining(registry),
+        versions=Versions(store, registry, MAMI),
     )
 
 

@@ -106,7 +106,7 @@ def photograph_pages(browser: Browser, address: str, out: Path, suffix: str, wid
     page.get_by_role("tab", name="Admin").click()
     page.get_by_label("Admin password").fill(PASSWORD)
     page.get_by_role("button", name="Log in", exact=True).click()
-    expect(page.locator("#admin-dashboard .versions")).to_be_visible()
+    expect(page.locator("#admin-versions .versions")).to_be_visible()
     if not phone:
         page.get_by_label("Name", exact=True).fill("Monday evening")
         page.get_by_role("button", name="Open the session").click()

@@ -12,14 +12,18 @@ from typing import Any
 import click
 
 from memeapp import __version__
+from memeapp.cli.audit import audit
 from memeapp.cli.bench import bench
-from memeapp.cli.common import ENCODER, FILE, FOLDER, bar, build
+from memeapp.cli.common import COMMAND_LINE, FILE, FOLDER, JOB, bar, build, show
+from memeapp.cli.drift import drift
+from memeapp.cli.encode import encode
+from memeapp.cli.receipt import receipt
+from memeapp.cli.tokens import token
+from memeapp.cli.train import train, triggers
 from memeapp.cli.versions import promote, rebuild, versions
 from memeapp.errors import MemeAppError
 from memeapp.settings import Settings
 from memeapp.types import Job, JobState
-
-JOB = click.option("--job", type=int, hidden=True, help="Do the work of this job.")
 
 
 class _Group(click.Group):
@@ -62,10 +66,6 @@ def _end(job: Job) -> None:
     click.echo(job.message)
 
 
-def _show(data: object) -> None:
-    click.echo(json.dumps(data, ensure_ascii=False, indent=2))
-
-
 @main.command()
 @click.option("--host", help="Address to listen on (MEMEAPP_HOST).")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (MEMEAPP_PORT).")
@@ -106,6 +106,7 @@ def classify(settings: Settings, files: tuple[Path, ...], text: str | None) -> N
             failed = True
             record = {"file": str(file), "error": str(error)}
         click.echo(json.dumps(record, ensure_ascii=False))
+    app.inputs.close()
     if failed:
         raise SystemExit(1)
 
@@ -125,6 +126,7 @@ def import_(settings: Settings, path: Path, job: int | None) -> None:
         _end(build(settings).imports.run(job))
         return
     app = build(settings)
+    app.store.note(COMMAND_LINE, "import.start", path.name)
     with bar("Importing") as report:
         result = app.transfer.import_path(
             path, lambda done, rows: report(f"{done} of {rows}", done / rows)
@@ -142,68 +144,6 @@ def import_(settings: Settings, path: Path, job: int | None) -> None:
             click.echo(f"  and {len(sentences) - 20} more", err=True)
     if result.refused:
         raise SystemExit(1)
-
-
-@main.command()
-@ENCODER
-@click.pass_obj
-def encode(settings: Settings, encoder: str | None) -> None:
-    """Read and encode all memes that are not yet encoded; can be interrupted and continued."""
-    app = build(settings)
-    with bar("Encoding") as report:
-        pictures, name = app.training.encode(report, encoder)
-    click.echo(f"{pictures} pictures encoded with {name}.")
-
-
-@main.command()
-@ENCODER
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all randomness.")
-@click.option("--recipe", default="best", show_default=True, help="best, reference or paper.")
-@click.option(
-    "--aggregation",
-    type=click.Choice(["majority", "dawid-skene", "mace"]),
-    default="majority",
-    show_default=True,
-    help="How the votes on a meme become what is learned.",
-)
-@click.option(
-    "--votes",
-    type=click.Choice(["blind", "all"]),
-    default="blind",
-    show_default=True,
-    help="What people said before they saw the model's answer, or what they say now.",
-)
-@JOB
-@click.pass_obj
-def train(
-    settings: Settings,
-    encoder: str | None,
-    seed: int,
-    recipe: str,
-    aggregation: str,
-    votes: str,
-    job: int | None,
-) -> None:
-    """Encode what is new, train a version on the votes; it answers if it is not worse.
-
-    `best` is ours; `reference` and `paper` are SemiMemes as its code and its publication have it.
-    """
-    from memeapp.learn.recipe import RECIPES  # noqa: PLC0415 - torch: seconds
-
-    if recipe not in RECIPES:
-        raise click.BadParameter(f"{recipe!r} is none of {', '.join(RECIPES)}.")
-    app = build(settings)
-    if job is None:
-        job = app.jobs.queue(encoder, aggregation=aggregation, votes=votes).id
-    else:
-        os.nice(10)  # Started by the app: visitors and annotators go first.
-    with bar("Training") as report:
-        done = app.jobs.run(job, seed=seed, recipe=RECIPES[recipe], also=report)
-    if done.version is None:
-        raise click.ClickException(done.message)
-    click.echo(done.message)
-    app.ranking.rank_open(lambda stage, share: None)
-    _show(app.registry.find(done.version).metrics)
 
 
 @main.command()
@@ -235,7 +175,7 @@ def evaluate(settings: Settings, folder: Path | None, name: str | None, read_tex
             metrics = app.evaluation.on_folder(folder, report, name, read_text=read_text)
         else:
             metrics = app.evaluation.held_out(report, name)
-    _show(metrics.to_dict())
+    show(metrics.to_dict())
 
 
 @main.command()
@@ -278,10 +218,24 @@ def export(
         os.nice(10)
         _end(build(settings).exports.run(job))
         return
-    transfer = build(settings).transfer
-    written = transfer.export(folder, format_, session_id=session, names=names)
+    app = build(settings)
+    told = {"session": session, "names": names}
+    app.store.note(COMMAND_LINE, "export.start", format_, details=told)
+    written = app.transfer.export(folder, format_, session_id=session, names=names)
     click.echo(f"{written} memes in {folder}.")
 
 
-for command in (bench, versions, promote, rebuild):
+for command in (
+    bench,
+    encode,
+    versions,
+    promote,
+    rebuild,
+    receipt,
+    drift,
+    audit,
+    train,
+    triggers,
+    token,
+):
     main.add_command(command)

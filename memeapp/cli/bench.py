@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from memeapp.cli.common import ENCODER, FOLDER, bar, build
 from memeapp.settings import Settings
+
+if TYPE_CHECKING:
+    from memeapp.service.classify import Classifier
 
 OUT = click.Path(file_okay=False, path_type=Path)
 
@@ -48,12 +52,17 @@ def bench_classify_(settings: Settings, folder: Path, rows: int, out: Path) -> N
     from memeapp.bench.classify import bench_classify  # noqa: PLC0415
     from memeapp.corpus import read_corpus  # noqa: PLC0415
 
+    def open_classifier() -> Classifier:
+        parts = build(settings)
+        parts.inputs.close()  # What is timed is not what comes in.
+        return parts.classifier
+
     app = build(settings)
     with bar("Classifying") as report:
         bench_classify(
             [(row.file, row.text) for row in read_corpus(folder, ()) if row.text][:rows],
             out,
-            open_classifier=lambda: build(settings).classifier,
+            open_classifier=open_classifier,
             encoder=app.engines.encoder(),
             ocr=app.engines.ocr(),
             labelled=app.store.counts(()).labelled,
@@ -77,6 +86,44 @@ def bench_crowd_(people: int, votes: int, minutes: float, pause: float, out: Pat
     with bar("Labelling") as report:
         bench_crowd(out, people=people, votes=votes, minutes=minutes, pause=pause, report=report)
     click.echo((out / "crowd.md").read_text(encoding="utf-8"))
+
+
+@bench.command(name="retrain")
+@click.argument("folder", type=FOLDER)
+@click.option("--labelled", type=click.IntRange(30), default=2400, show_default=True)
+@click.option("--people", type=click.IntRange(1), default=50, show_default=True, help="Clients.")
+@click.option("--pause", type=float, default=3.0, show_default=True, help="Seconds to think.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--out", type=OUT, required=True, help="Folder of the page, and of what is done.")
+@click.pass_obj
+def bench_retrain_(
+    settings: Settings,
+    folder: Path,
+    labelled: int,
+    people: int,
+    pause: float,
+    rounds: int,
+    out: Path,
+) -> None:
+    """Retrain on FOLDER's memes (MAMI's layout), alone and while people label: time, memory, waits.
+
+    So many --labelled ones to learn from; the others have no label.
+    """
+    from memeapp.bench.retrain import bench_retrain  # noqa: PLC0415
+
+    with bar("Measuring") as report:
+        bench_retrain(
+            folder,
+            out,
+            labelled=labelled,
+            people=people,
+            pause=pause,
+            rounds=rounds,
+            settings=settings,
+            open_app=build,
+            report=report,
+        )
+    click.echo((out / "retrain.md").read_text(encoding="utf-8"))
 
 
 def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> list[float]:
@@ -159,6 +206,84 @@ def bench_learn_(
             report=report,
         )
     click.echo((out / "results.md").read_text(encoding="utf-8"))
+
+
+@bench.command(name="encode")
+@click.argument("folder", type=FOLDER)
+@click.option("--rows", type=click.IntRange(1), default=400, show_default=True, help="Memes.")
+@click.option("--read", type=click.IntRange(1), default=60, show_default=True, help="By OCR.")
+@click.option("--workers", callback=_numbers, default="1,2", show_default=True, help="Processes.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of all ways.")
+@click.option("--address", help="Of a Ray cluster, or auto; without it no row of Ray.")
+@click.option("--out", type=OUT, required=True, help="Folder of the page.")
+@ENCODER
+@click.pass_obj
+def bench_encode_(
+    settings: Settings,
+    folder: Path,
+    rows: int,
+    read: int,
+    workers: list[float],
+    rounds: int,
+    address: str | None,
+    out: Path,
+    encoder: str | None,
+) -> None:
+    """Memes a second of OCR and encoding on FOLDER: one process, workers, a Ray cluster."""
+    from memeapp.bench.encode import bench_encode  # noqa: PLC0415
+    from memeapp.corpus import read_corpus  # noqa: PLC0415
+    from memeapp.encoders import open_encoder  # noqa: PLC0415
+    from memeapp.ocr import open_ocr  # noqa: PLC0415
+
+    with bar("Encoding") as report:
+        bench_encode(
+            [(row.file, row.text) for row in read_corpus(folder, ()) if row.text][:rows],
+            out,
+            encoder=open_encoder(encoder or settings.encoder),
+            ocr=open_ocr(settings.ocr),
+            read=read,
+            workers=[int(number) for number in workers],
+            rounds=rounds,
+            address=address,
+            report=report,
+        )
+    click.echo((out / "encode.md").read_text(encoding="utf-8"))
+
+
+@bench.command(name="loop")
+@click.argument("folder", type=FOLDER)
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Runs of each.")
+@click.option("--step", type=click.IntRange(1), default=200, show_default=True, help="Labels.")
+@click.option(
+    "--noise",
+    type=click.FloatRange(0, 0.5),
+    default=0.1,
+    show_default=True,
+    help="Probability that an annotator flips a label.",
+)
+@click.option("--out", type=OUT, required=True, help="Folder of the page, and of what is done.")
+@click.pass_obj
+def bench_loop_(
+    settings: Settings, folder: Path, seeds: int, step: int, noise: float, out: Path
+) -> None:
+    """The whole loop on FOLDER: label, retrain, let the gate decide; by chance and by the queues.
+
+    FOLDER's labels (MAMI's layout) are kept from the app; simulated people reveal them. Started
+    again it goes on where it was; delete files in OUT/cells to do them again.
+    """
+    from memeapp.bench.loop import bench_loop  # noqa: PLC0415
+    from memeapp.bench.loop_steps import Task  # noqa: PLC0415
+
+    with bar("Labelling") as report:
+        bench_loop(
+            folder,
+            out,
+            settings=settings,
+            open_app=build,
+            task=Task(seeds=seeds, step=step, noise=noise),
+            report=report,
+        )
+    click.echo((out / "loop.md").read_text(encoding="utf-8"))
 
 
 @bench.command(name="lab")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from memeapp.settings import Settings
 if TYPE_CHECKING:
     from memeapp.wiring import App
 
+COMMAND_LINE = "command line"
+"""Who did it, in the audit."""
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 ENCODER = click.option(
@@ -23,6 +26,7 @@ ENCODER = click.option(
     help="`embedded`, an open_clip model as ARCHITECTURE/TAG, or local-dir:/path. Otherwise "
     "MEMEAPP_ENCODER, or the current version's once a version is trained on that.",
 )
+JOB = click.option("--job", type=int, hidden=True, help="Do the work of this job.")
 
 
 def build(settings: Settings) -> App:
@@ -30,6 +34,11 @@ def build(settings: Settings) -> App:
     from memeapp.wiring import build as build_parts  # noqa: PLC0415 - torch and pandas: seconds
 
     return build_parts(settings)
+
+
+def show(data: object) -> None:
+    """Print it as JSON."""
+    click.echo(json.dumps(data, ensure_ascii=False, indent=2))
 
 
 @contextmanager

@@ -17,6 +17,9 @@ from memeapp.migrations.m0003_sessions import sessions
 from memeapp.migrations.m0004_job_kinds import job_kinds
 from memeapp.migrations.m0005_warnings import warnings
 from memeapp.migrations.m0006_holdout import holdout
+from memeapp.migrations.m0007_audit import audit
+from memeapp.migrations.m0008_retraining import retraining
+from memeapp.migrations.m0009_inputs import inputs
 
 MIGRATIONS = Migrations("memeapp")
 for _name, _migration in {
@@ -26,6 +29,9 @@ for _name, _migration in {
     "0004_job_kinds": job_kinds,
     "0005_warnings": warnings,
     "0006_holdout": holdout,
+    "0007_audit": audit,
+    "0008_retraining": retraining,
+    "0009_inputs": inputs,
 }.items():
     MIGRATIONS(name=_name)(_migration)
 

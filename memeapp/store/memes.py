@@ -58,6 +58,7 @@ class Memes(Connections):
         holdout_share: float,
         stratum: str = "",
         held_out: bool | None = None,
+        ocr_confidence: float | None = None,
     ) -> Meme:
         """Add a meme, or find the one that has this content already.
 
@@ -69,6 +70,7 @@ class Memes(Connections):
             stratum: the labels that the meme came with, if any: of the families of one stratum the
                 share that is held out is as near to `holdout_share` as can be.
             held_out: the side that a new family had where it comes from.
+            ocr_confidence: as `improve_text` has it.
         """
         path = self._path(picture.id)
         if not path.exists():
@@ -77,7 +79,7 @@ class Memes(Connections):
         with self._writing() as db:
             known = next(db.query("SELECT * FROM memes WHERE id = ?", [picture.id]), None)
             if known is not None:
-                self._improve_text(known, text, text_source)
+                self._improve_text(known, text, text_source, ocr_confidence)
                 return self.meme(picture.id)
             family = template = self._family(picture.phash) or picture.id
             if family != picture.id:
@@ -98,6 +100,7 @@ class Memes(Connections):
                     "stratum": stratum,
                     "text": text,
                     "text_source": text_source,
+                    "ocr_confidence": ocr_confidence,
                     "origin": origin,
                     "created_at": now(),
                 },
@@ -137,10 +140,16 @@ class Memes(Connections):
             raise NotFound(f"There is no meme {id[:80]!r}.")
         return self._path(id)
 
-    def improve_text(self, id: str, text: str, source: TextSource) -> None:
+    def improve_text(
+        self, id: str, text: str, source: TextSource, ocr_confidence: float | None = None
+    ) -> None:
         """Fill an absent text, or replace OCR's by a given one while nobody has voted on it.
 
         Anything else leaves the text as it is: what people gave or judged is not overwritten.
+
+        Args:
+            ocr_confidence: how sure OCR was of what it read in the picture, whatever became of
+                that text; None leaves what was known.
 
         Raises:
             NotFound: if there is no such meme.
@@ -149,10 +158,16 @@ class Memes(Connections):
             known = next(db.query("SELECT * FROM memes WHERE id = ?", [id]), None)
             if known is None:
                 raise NotFound(f"There is no meme {id[:80]!r}.")
-            self._improve_text(known, text, source)
+            self._improve_text(known, text, source, ocr_confidence)
 
-    def _improve_text(self, known: Mapping[str, Any], text: str, source: TextSource) -> None:
+    def _improve_text(
+        self, known: Mapping[str, Any], text: str, source: TextSource, ocr_confidence: float | None
+    ) -> None:
         """`improve_text` for a row that was read under the write lock."""
+        if ocr_confidence is not None:
+            self._db.execute(
+                "UPDATE memes SET ocr_confidence = ? WHERE id = ?", [ocr_confidence, known["id"]]
+            )
         before = TextSource(known["text_source"])
         if before is TextSource.NONE or (
             _TRUST[source] > _TRUST[before] and not known["vote_count"]

@@ -1,4 +1,4 @@
-"""The Admin page: counts, retraining, versions. The server sends nothing of it to anybody else."""
+"""The Admin page and what stands on it. The server sends nothing of it to anybody else."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from memeapp.errors import NotFound
+from memeapp.service.bundle import MAX_BYTES
+from memeapp.service.features import in_words
+from memeapp.store.audit import ADMIN
+from memeapp.types import Job
+from memeapp.ui.api_routes import seconds_left
 from memeapp.ui.components import (
     AT_ONCE,
     NO_COOKIE,
     explain,
     fragment,
     identity_of,
+    losses_svg,
     payload_of,
     region,
     reliability_svg,
@@ -52,12 +58,14 @@ def build(app: App, demo: gr.Blocks) -> None:
 
     def dashboard() -> str:
         reliability = app.training.reliability()
+        job = app.jobs.latest()
         return fragment(
             "dashboard",
             counts=app.training.counts(),
             schema=app.schema,
-            job=app.jobs.latest(),
-            versions=app.training.versions(),
+            job=job,
+            left=_left(job) if job else "",
+            curves=losses_svg(job.losses) if job else "",
             current=current(),
             encoders=app.training.known_encoders(),
             plots=[
@@ -82,10 +90,14 @@ def build(app: App, demo: gr.Blocks) -> None:
         message = message or ("" if shown else NO_COOKIE)
         return form, shown, timer, fragment("problem", message=message) if message else "", ""
 
-    def acted(request: gr.Request, act: Callable[[], str]) -> tuple[Any, str, Any, str]:
+    def acted(
+        request: gr.Request, what: str, act: Callable[[], tuple[Job, str]]
+    ) -> tuple[Any, str, Any, str]:
+        """Do what an admin asks for, and note it; `act` gives the job and a sentence, or none."""
         require_admin(request)
         try:
-            message = act()
+            job, message = act()
+            app.store.note(ADMIN, what, f"job {job.id}")
             told = fragment("note", message=message) if message else ""
         except Exception as error:
             told = fragment("problem", message=explain(error))
@@ -98,30 +110,28 @@ def build(app: App, demo: gr.Blocks) -> None:
             for name, usual in (("encoder", ""), ("aggregation", "majority"), ("votes", "blind"))
         )
 
-        def act() -> str:
-            app.jobs.start(encoder, aggregation=aggregation, votes=votes)
-            return ""  # the dashboard shows the job
+        def act() -> tuple[Job, str]:
+            # The dashboard shows the job.
+            return app.jobs.start(encoder, aggregation=aggregation, votes=votes), ""
 
-        return acted(request, act)
+        return acted(request, "train.start", act)
+
+    def again(request: gr.Request) -> tuple[Any, str, Any, str]:
+        def act() -> tuple[Job, str]:
+            if (job := app.jobs.latest()) is None:
+                raise NotFound("No training has run yet; there is nothing to start again.")
+            return app.jobs.again(job.id), ""
+
+        return acted(request, "train.start", act)
 
     def cancel(request: gr.Request) -> tuple[Any, str, Any, str]:
-        def act() -> str:
+        def act() -> tuple[Job, str]:
             if (job := app.jobs.latest()) is None:
                 raise NotFound("There is no training job to cancel.")
             app.jobs.cancel(job.id)
-            return "The job stops at its next step."
+            return job, "The job stops at its next step."
 
-        return acted(request, act)
-
-    def promote(event: gr.EventData, request: gr.Request) -> tuple[Any, str, Any, str]:
-        name = str(payload_of(event).get("version", ""))
-
-        def act() -> str:
-            app.training.promote(name)
-            app.ranker.start()
-            return f"Version {name} answers from now on."
-
-        return acted(request, act)
+        return acted(request, "train.cancel", act)
 
     with gr.Column(elem_id="admin-login", visible=False) as form:
         password = gr.Textbox(
@@ -132,14 +142,27 @@ def build(app: App, demo: gr.Blocks) -> None:
         )
         button = gr.Button("Log in", variant="primary", elem_id="admin-button")
     message = region("admin-message")
+    region("admin-drift-note")
     panel = gr.HTML(
         "",
         js_on_load=(
             "window.memeapp.dashboard(element, trigger);"
-            "// 'opened', 'retrain', 'cancel', 'promote': gradio looks for the names of events here"
+            "// 'opened', 'retrain', 'again', 'cancel': gradio looks for the names of events here"
         ),
         apply_default_css=False,
         elem_id="admin-dashboard",
+    )
+    gr.HTML(
+        fragment("retraining"),
+        js_on_load="window.memeapp.retraining(element.querySelector('.retraining'));",
+        apply_default_css=False,
+        elem_id="admin-retraining",
+    )
+    gr.HTML(
+        fragment("versions", largest=MAX_BYTES // 2**20),
+        js_on_load="window.memeapp.versions(element.querySelector('.of-versions'));",
+        apply_default_css=False,
+        elem_id="admin-versions",
     )
     gr.HTML(
         fragment(
@@ -153,10 +176,22 @@ def build(app: App, demo: gr.Blocks) -> None:
         elem_id="admin-sessions",
     )
     gr.HTML(
+        fragment("drift", days=app.settings.input_days),
+        js_on_load="window.memeapp.drift(element.querySelector('.drift'));",
+        apply_default_css=False,
+        elem_id="admin-drift",
+    )
+    gr.HTML(
         fragment("transfer", formats=FORMATS, largest=app.settings.max_import_mb),
         js_on_load="window.memeapp.transfer(element.querySelector('.transfer'));",
         apply_default_css=False,
         elem_id="admin-transfer",
+    )
+    gr.HTML(
+        fragment("audit"),
+        js_on_load="window.memeapp.audit(element.querySelector('.audit'));",
+        apply_default_css=False,
+        elem_id="admin-audit",
     )
     timer = gr.Timer(SECONDS_BETWEEN_LOOKS, active=False)
 
@@ -165,9 +200,17 @@ def build(app: App, demo: gr.Blocks) -> None:
         event(
             logged_in, password, [*view, message, password], js=LOGIN, api_name=api_name, **AT_ONCE
         )
-    for handler in (retrain, cancel, promote):
+    for handler in (retrain, again, cancel):
         listen = getattr(panel, handler.__name__)
         listen(handler, None, [*view, message], api_name=f"admin_{handler.__name__}", **AT_ONCE)
     panel.opened(opened, None, view, api_name="admin_open", **AT_ONCE)
     timer.tick(opened, None, view, api_name="admin_look", **AT_ONCE)
     demo.load(opened, None, view, api_name="admin_load", **AT_ONCE)
+
+
+def _left(job: Job) -> str:
+    """When a training will have ended, in words; empty where nothing is known of it."""
+    seconds = seconds_left(job)
+    if seconds is None:
+        return ""
+    return f"About {in_words(seconds)} to the end." if seconds >= 1 else "It ends any moment."

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from memeapp.auth import Identity
 from memeapp.errors import MemeAppError
+from memeapp.types import LossCurve
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -74,6 +75,11 @@ def reliability_svg(points: Sequence[tuple[float, float, int]], label: str) -> M
     memes = sum(count for _, _, count in points)
     gap = sum(abs(said - seen) * count for said, seen, count in points) / max(memes, 1)
     return Markup(fragment("reliability", points=points, label=label, memes=memes, gap=gap))
+
+
+def losses_svg(curves: Sequence[LossCurve]) -> Markup:
+    """A plot for each stage of a training, safe to put into a fragment as it is; empty without."""
+    return Markup(fragment("losses", curves=curves))
 
 
 def explain(error: Exception) -> str:

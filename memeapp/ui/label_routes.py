@@ -15,10 +15,13 @@ from memeapp.errors import (
     AlreadyVoted,
     BadInput,
     Busy,
+    DiskFull,
     MemeAppError,
     NotAllowed,
     NotFound,
     NotSaved,
+    TooFewLabels,
+    Unavailable,
 )
 from memeapp.judging import Annotator, Card, Harm, Judgement, Session, Vote, VoteKind
 from memeapp.service.labelling import Preferences
@@ -43,6 +46,9 @@ STATUS: tuple[tuple[type[MemeAppError], int], ...] = (
     (AlreadyVoted, 409),
     (Busy, 409),
     (BadInput, 400),
+    (TooFewLabels, 400),
+    (Unavailable, 400),
+    (DiskFull, 507),
     (NotSaved, 503),
 )
 

@@ -70,6 +70,10 @@ def head() -> str:
             "session_parts.js",
             "sessions.js",
             "transfer.js",
+            "drift.js",
+            "versions.js",
+            "audit.js",
+            "retraining.js",
         )
     )
     return f"<style>\n{style}</style>\n<script>\n{script}</script>"

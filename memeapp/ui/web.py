@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
@@ -27,13 +28,20 @@ from memeapp.auth import (
 from memeapp.errors import BadSetting, MemeAppError, NotAllowed, NotFound
 from memeapp.settings import Settings
 from memeapp.ui import admin, annotate, classify, uploads
+from memeapp.ui.api_routes import api_routes
+from memeapp.ui.audit_routes import audit_routes
+from memeapp.ui.audited import Audited
 from memeapp.ui.components import ASSETS
+from memeapp.ui.drift_routes import drift_routes
 from memeapp.ui.gate import Gate
 from memeapp.ui.label_routes import label_routes, told
+from memeapp.ui.receipt_routes import receipt_routes
+from memeapp.ui.retrain_routes import retrain_routes
 from memeapp.ui.return_routes import return_routes
 from memeapp.ui.session_routes import session_routes
 from memeapp.ui.theme import head, theme
 from memeapp.ui.transfer_routes import transfer_routes
+from memeapp.ui.version_routes import version_routes
 
 if TYPE_CHECKING:
     from memeapp.wiring import App
@@ -63,8 +71,11 @@ def build_app(app: App) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         sweeping = asyncio.create_task(uploads.keep_sweeping(folder))
+        scheduling = asyncio.create_task(app.scheduler.keep_looking())
         yield
+        scheduling.cancel()
         sweeping.cancel()
+        await run_in_threadpool(app.inputs.close)
         uploads.empty(folder)
 
     page = FastAPI(
@@ -161,6 +172,7 @@ def _add_routes(page: FastAPI, app: App) -> None:
     settings = app.settings
     cookie_path = settings.root_path or "/"
     door = Door(app.auth.admin_token)
+    noted = Audited(app)
 
     def signed_in(cookie: str, token: str, seconds: int) -> Response:
         response = JSONResponse({"ok": True})
@@ -195,12 +207,20 @@ def _add_routes(page: FastAPI, app: App) -> None:
             raise HTTPException(429, str(error)) from error
         except NotAllowed as error:
             raise HTTPException(403, str(error)) from error
+        with contextlib.suppress(HTTPException):  # a full disk keeps nobody from making room
+            await run_in_threadpool(noted, "admin.login", "", lambda: None)
         return signed_in(ADMIN_COOKIE, token, ADMIN_SECONDS)
 
     page.include_router(label_routes(app, signed_in))
     page.include_router(return_routes(app, signed_in))
     page.include_router(session_routes(app))
     page.include_router(transfer_routes(app))
+    page.include_router(drift_routes(app))
+    page.include_router(receipt_routes(app))
+    page.include_router(version_routes(app))
+    page.include_router(audit_routes(app))
+    page.include_router(retrain_routes(app))
+    page.include_router(api_routes(app))
 
     @page.post("/auth/leave")
     def leave(body: Leave) -> Response:

@@ -34,7 +34,7 @@ def log_in(page: Page) -> None:
     page.get_by_role("tab", name="Admin").click()
     page.get_by_label("Admin password").fill(PASSWORD)
     page.get_by_role("button", name="Log in", exact=True).click()
-    expect(page.locator("#admin-dashboard .versions")).to_be_visible()
+    expect(page.locator("#admin-versions .versions")).to_be_visible()
 
 
 def fits(page: Page) -> bool:

@@ -171,8 +171,8 @@ def test_an_admin_chooses_an_encoder_and_what_is_typed_survives_news(
     offered = dashboard.locator("datalist option").evaluate_all("all => all.map(one => one.value)")
     assert offered == ["embedded", "ViT-L-14/openai"]
     field.fill(HOSTILE)
-    fake.training.now = "v0001-20260102"  # news: the dashboard is drawn again
-    expect(dashboard.locator("tr.current")).to_contain_text("v0001-20260102")
+    fake.registry.promote("v0001-20260102")  # news: the dashboard is drawn again
+    expect(dashboard).to_contain_text("Version v0001-20260102")
     expect(field).to_have_value(HOSTILE)
     dashboard.get_by_role("button", name="Retrain").click()
     expect(dashboard.locator("[data-job]")).to_contain_text(HOSTILE)
@@ -204,12 +204,16 @@ def test_an_admin_chooses_another_version_and_logs_out(page: Page, fake: FakeApp
     log_in(page)
     row = page.locator("tr[data-version='v0001-20260102']")
     expect(row).to_contain_text("0.781 0.751–0.811")
-    row.get_by_role("button").click()
+    row.locator("[data-event=promote]").click()
     expect(row).to_contain_text("in use")
+    expect(page.locator("tr[data-version='shipped-1']")).to_contain_text("Roll back to")
+    expect(page.locator("#admin-audit [data-list]")).to_contain_text("version.promote")
     assert fake.training.now == "v0001-20260102"
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_label("Admin password")).to_be_visible()
     expect(page.locator("#admin-dashboard section")).to_have_count(0)
+    expect(page.locator("#admin-versions .card")).to_be_hidden()
+    expect(page.locator("#admin-audit .card")).to_be_hidden()
 
 
 def test_everything_works_behind_a_path_prefix(browser: Browser, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 def card(page: Page) -> Locator:
-    return page.locator(".transfer")
+    return page.locator("#admin-transfer .transfer")
 
 
 def choose(page: Page, file: Path) -> None:
@@ -174,7 +174,7 @@ def test_the_votes_to_train_on_are_chosen_and_stay_while_the_page_is_drawn_again
     page.get_by_text("Which votes, and how they are summed up").click()
     page.get_by_label("The votes on a meme").select_option("mace")
     page.get_by_label("Learn from", exact=True).select_option("all")
-    fake.training.now = "v0001-20260102"  # the dashboard is drawn again
+    fake.registry.promote("v0001-20260102")  # the dashboard is drawn again
     expect(page.locator("tr.current")).to_have_attribute("data-version", "v0001-20260102")
     expect(page.get_by_label("The votes on a meme")).to_have_value("mace")
     page.get_by_role("button", name="Retrain").click()

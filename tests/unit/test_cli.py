@@ -65,6 +65,39 @@ def test_a_corpus_becomes_a_version_by_three_commands(trained):
     assert metrics["task_a"]["value"] > 0.9
 
 
+def test_what_commands_changed_is_in_the_audit(trained):
+    data, (*_, promoted) = trained
+    version = promoted.split()[0]
+    newest, *_, oldest = run("audit", data=data).stdout.splitlines()
+    assert "command line: version.promote" in newest
+    assert newest.endswith(f"{version} (before: shipped-3)")
+    assert "command line: import.start small corpus" in oldest
+    header, *rows = csv.reader(run("audit", "--csv", data=data).stdout.splitlines())
+    assert [row[3] for row in rows] == ["import.start", "train.start", "version.promote"]
+    assert len(run("audit", "--limit", "1", data=data).stdout.splitlines()) == 1
+
+
+def test_a_version_is_packed_taken_in_elsewhere_and_deleted(tmp_path):
+    here, file, elsewhere = tmp_path / "here", tmp_path / "version.zip", tmp_path / "elsewhere"
+    packed = run("versions", "pack", "shipped-3", file, data=here)
+    assert packed.stdout == f"shipped-3 is in {file}.\n"
+    again = run("versions", "pack", "shipped-3", file, data=here, exit_code=1)
+    assert "choose another name" in again.output
+    came = run("versions", "unpack", file, data=elsewhere).stdout.split()[0]
+    assert came.startswith("v0001-")
+    listed = run("versions", data=elsewhere).stdout
+    assert f"  {came} " in listed and "* shipped-3" in listed
+    refused = run("versions", "delete", "shipped-3", data=elsewhere, exit_code=1)
+    assert "came with the program" in refused.output
+    assert run("versions", "delete", came, data=elsewhere).stdout == f"{came} is deleted.\n"
+    assert came not in run("versions", data=elsewhere).stdout
+    file.write_bytes(file.read_bytes()[:1000])
+    refused = run("versions", "unpack", file, data=elsewhere, exit_code=1)
+    assert "no bundle of a version" in refused.output
+    words = [line.split()[3] for line in run("audit", data=elsewhere).stdout.splitlines()]
+    assert words == ["version.delete", "version.upload"]
+
+
 def test_evaluate_measures_the_held_out_memes_or_a_folder(trained, corpus):
     data, _ = trained
     held_out = json.loads(run("evaluate", data=data).stdout)

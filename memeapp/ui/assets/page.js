@@ -40,6 +40,12 @@ window.memeapp = {
     }
   },
 
+  /* So many bytes, for people. */
+  bytes(number) {
+    const [unit, size] = [["GB", 2 ** 30], ["MB", 2 ** 20], ["KB", 2 ** 10]].find(([, size]) => number >= size) ?? ["bytes", 1];
+    return `${(number / size).toFixed(number / size < 10 && size > 1 ? 1 : 0)} ${unit}`;
+  },
+
   /* Names one thing that is sent, so that the server knows it when it comes again. */
   newKey() {
     const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -52,6 +58,10 @@ window.memeapp = {
     const field = (name) => element.querySelector(`#admin-${name}`);
     const chosen = {};
     const opened = new Set();
+    /* Each card gives its own `lookAt…`. */
+    const look = () => {
+      for (const name in window.memeapp) if (name.startsWith("lookAt")) window.memeapp[name]();
+    };
     element.addEventListener("input", ({ target }) => (chosen[target.id] = target.value));
     element.addEventListener("toggle", ({ target }) => {
       if (target.dataset.keep) opened[target.open ? "add" : "delete"](target.dataset.keep);
@@ -61,8 +71,7 @@ window.memeapp = {
     new MutationObserver(() => {
       for (const name of fields) if (field(name) && chosen[field(name).id]) field(name).value = chosen[field(name).id];
       for (const box of element.querySelectorAll("[data-keep]")) box.open = opened.has(box.dataset.keep);
-      window.memeapp.lookAtSessions?.();
-      window.memeapp.lookAtTransfers?.();
+      look();
     }).observe(element, { childList: true });
     element.addEventListener("click", async ({ target }) => {
       const button = target.closest("button");
@@ -70,11 +79,10 @@ window.memeapp = {
       if ("logout" in button.dataset) {
         await window.memeapp.post("auth/leave", { role: "admin" });
         trigger("opened");
-        window.memeapp.lookAtSessions?.();
-        window.memeapp.lookAtTransfers?.();
+        look();
       } else if (button.dataset.event) {
         const values = Object.fromEntries(fields.map((name) => [name, field(name)?.value]));
-        trigger(button.dataset.event, { version: button.dataset.version, ...values });
+        trigger(button.dataset.event, values);
       }
     });
   },
