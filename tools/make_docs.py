@@ -27,6 +27,10 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 
 
+LEFT_OUT = ("[OPTIONS]", "[COMMAND] [ARGS]...")
+"""Parts of a usage line that the table tells otherwise."""
+
+
 def settings_table() -> str:
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for knob in fields(Settings):
@@ -40,6 +44,8 @@ def settings_table() -> str:
 def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
     for name, command in sorted(group.commands.items()):
         if isinstance(command, click.Group):
+            if command.invoke_without_command:
+                yield prefix + name, command
             yield from commands(command, f"{prefix}{name} ")
         else:
             yield prefix + name, command
@@ -49,7 +55,7 @@ def commands_table() -> str:
     rows = ["| command | what it does |", "| --- | --- |"]
     for name, command in commands(command_line):
         pieces = command.collect_usage_pieces(click.Context(command))
-        usage = " ".join(["memeapp", name, *(part for part in pieces if part != "[OPTIONS]")])
+        usage = " ".join(["memeapp", name, *(part for part in pieces if part not in LEFT_OUT)])
         summary = (command.help or "").split("\n\n")[0].replace("\n", " ")
         options = ", ".join(
             f"`{option.opts[0]}`"
