@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from memeapp.encoders import check_encoder
 from memeapp.errors import BadSetting, MemeAppError, NotFound
 from memeapp.learn.gate import Verdict
@@ -150,7 +152,8 @@ class Jobs(Processes):
                     on_epoch=course.curves.add,
                 )
             finally:
-                self._store.update_job(job.id, losses=course.curves.drawn())
+                with contextlib.suppress(MemeAppError):  # nothing depends on them
+                    self._store.update_job(job.id, losses=course.curves.drawn())
             self._store.add_version(trained.version, job.id)
             # The name first: should this process die now, it can be told what became of the job.
             self._store.update_job(
@@ -174,18 +177,21 @@ class Jobs(Processes):
     def _promote(self, trained: Trained, job: Job) -> None:
         """Note it, then let the version answer: a kill in between leaves the line for what did not
         come to pass, which the job's state and the next line's `before` tell; none is lost."""
-        try:
-            before = self._training.current().name
-        except NotFound:
-            before = ""
-        name = trained.version.name
+        name, before = trained.version.name, self._answering()
         self._store.note(GATE, "version.promote", name, before=before, details={"job": job.id})
         self._training.promote(name)
 
     def _was_done(self, job: Job) -> bool:
         if not job.version:
             return False
-        return not job.result.get("promoted", True) or self._training.current().name == job.version
+        return not job.result.get("promoted", True) or self._answering() == job.version
+
+    def _answering(self) -> str:
+        """The name of the version in use; empty if there is none."""
+        try:
+            return self._training.current().name
+        except NotFound:
+            return ""
 
 
 def checked_name(encoder: str) -> str:

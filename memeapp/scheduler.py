@@ -92,10 +92,10 @@ class Scheduler:
         if not wanted.on:
             return
         version, now = self._store.newest_version(), self._clock()
-        if wanted.after_labels is None and due(wanted, now, 0, self._zone) is None:
+        if wanted.after_labels is None and due(wanted, now, 0, self._zone, latest) is None:
             return  # Nothing depends on what is new, which takes longer to find out.
         new = new_labels(self._store, wanted.votes)
-        found = due(wanted, now, new, self._zone)
+        found = due(wanted, now, new, self._zone, latest)
         if found is None:
             return
         if latest is not None and latest.state.active:

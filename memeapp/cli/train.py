@@ -10,6 +10,8 @@ import click
 from memeapp.cli.common import COMMAND_LINE, ENCODER, JOB, bar, build, show
 from memeapp.settings import Settings
 
+TRIGGERS = ("after_labels", "daily_at", "encoder", "aggregation", "votes")
+
 AGGREGATION = click.option(
     "--aggregation",
     type=click.Choice(["majority", "dawid-skene", "mace"]),
@@ -103,16 +105,15 @@ def triggers(
         raise click.UsageError("--off goes with neither --after nor --at.")
     app = build(settings)
     if off or after is not None or at is not None:
-        app.scheduler.change(
+        chosen = app.scheduler.change(
             after_labels=after,
             daily_at=at,
             encoder=encoder or "",
             aggregation=aggregation,
             votes=votes,
         )
-        app.store.note(
-            COMMAND_LINE, "triggers.change", details={"after_labels": after, "daily_at": at}
-        )
+        how = {name: getattr(chosen, name) for name in TRIGGERS}
+        app.store.note(COMMAND_LINE, "triggers.change", details=how)
     now = app.store.retraining()
     told = [f"after {now.after_labels:,} newly judged memes"] if now.after_labels else []
     told += [f"every day at {now.daily_at}"] if now.daily_at else []

@@ -19,6 +19,8 @@ PAUSE = timedelta(minutes=10)
 LONGEST_PAUSE = timedelta(days=1)
 """Also after one that somebody cancelled: it is not to come back at once."""
 MOST_LABELS = 1_000_000
+AFTER, DAILY = BY_ITSELF = ("after", "daily at")
+"""How the words for who asked begin, where it was nobody."""
 
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
@@ -47,20 +49,27 @@ def check_triggers(after_labels: int | None, daily_at: str | None) -> None:
         )
 
 
-def due(wanted: Retraining, now: datetime, new_labels: int, zone: tzinfo | None) -> Due | None:
+def due(
+    wanted: Retraining,
+    now: datetime,
+    new_labels: int,
+    zone: tzinfo | None,
+    last: Job | None = None,
+) -> Due | None:
     """What is to start now; a daily training with nothing new to learn is due too.
 
     Args:
         now: aware of its time zone.
         zone: in which the time of day is meant; this machine's if None.
+        last: the last training; a daily one for whose end it has to wait is still due then.
     """
-    day = _day(wanted, now, zone)
+    day = _day(wanted, now, zone, last)
     if wanted.after_labels is not None and new_labels >= wanted.after_labels:
-        return Due(f"after {new_labels:,} new labels", day)
-    return Due(f"daily at {wanted.daily_at}", day) if day else None
+        return Due(f"{AFTER} {new_labels:,} new labels", day)
+    return Due(f"{DAILY} {wanted.daily_at}", day) if day else None
 
 
-def _day(wanted: Retraining, now: datetime, zone: tzinfo | None) -> str | None:
+def _day(wanted: Retraining, now: datetime, zone: tzinfo | None, last: Job | None) -> str | None:
     """The day whose training is due, also if it is the one before.
 
     It begins at a moment, not at a reading of the clock: a time that the clock leaves out in spring
@@ -73,23 +82,33 @@ def _day(wanted: Retraining, now: datetime, zone: tzinfo | None) -> str | None:
     today: date = now.astimezone(zone).date()
     for day in (today, today - timedelta(days=1)):
         moment = datetime.combine(day, at).replace(tzinfo=zone).astimezone(UTC)
-        if moment <= now < moment + LATE and (wanted.last_day or "") < day.isoformat():
+        late = moment + LATE
+        if last is not None and datetime.fromisoformat(last.created_at) < late:
+            busy_until = now if last.state.active else datetime.fromisoformat(last.updated_at)
+            late = max(late, busy_until + LATE) if busy_until >= moment else late
+        if moment <= now < late and (wanted.last_day or "") < day.isoformat():
             return day.isoformat()
     return None
 
 
+def by_itself(job: Job) -> bool:
+    """Whether nobody asked for this training."""
+    return str(job.options.get("by", "")).startswith(BY_ITSELF)
+
+
 def paused_until(jobs: Iterable[Job], since: str) -> datetime | None:
-    """Until when nothing starts by itself, after trainings that came to no end.
+    """Until when nothing starts by itself, after trainings by themselves that came to no end.
 
     Args:
-        jobs: the last trainings, newest first.
+        jobs: the last trainings, newest first; those that somebody asked for in vain do not count.
         since: what ended before the settings were changed does not count.
     """
     in_vain = []
     for job in jobs:
         if job.state not in (JobState.FAILED, JobState.CANCELLED) or job.created_at < since:
             break
-        in_vain.append(job)
+        if by_itself(job):
+            in_vain.append(job)
     if not in_vain:
         return None
     cancelled = in_vain[0].state is JobState.CANCELLED

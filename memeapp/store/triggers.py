@@ -100,13 +100,17 @@ class Triggers(Connections):
 
     def new_labels(self, after_vote: int, votes: str) -> int:
         """Memes, none of them held out, that were judged for the first time or anew since that
-        vote; only judgements that count for learning from `votes`, "blind" or "all", are new.
+        vote, or judged and never learned from: they came while a training was encoding. Only
+        judgements that count for learning from `votes`, "blind" or "all", are new.
 
         Costs as much as there are votes since then.
         """
+        source = _SOURCE[votes]
         row = self._db.execute(
-            f"SELECT count(DISTINCT meme_id) FROM {_SOURCE[votes]} AS votes"
-            " JOIN memes ON memes.id = meme_id WHERE votes.id > ? AND NOT held_out",
+            f"SELECT count(*) FROM (SELECT meme_id FROM {source} AS votes JOIN memes"
+            "  ON memes.id = meme_id WHERE votes.id > ? AND NOT held_out"
+            f" UNION SELECT meme_id FROM memes JOIN {source} AS votes ON meme_id = memes.id"
+            "  WHERE NOT learned AND NOT held_out)",
             [after_vote],
         ).fetchone()
         return int(row[0])

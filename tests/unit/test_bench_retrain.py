@@ -20,6 +20,8 @@ def test_the_page_gives_waits_as_ratios_within_the_run() -> None:
         created_at="2026-01-01T00:00:00.000",
         encoder="embedded-2",
         labels=("misogynous",),
+        parent=None,
+        recipe="best",
         data={"seconds": 12.34, "peak_memory_mb": 1500},
     )
     waits = Waits(np.full(10, 0.010), np.full(10, 0.015))

@@ -36,6 +36,8 @@ class FakeTraining:
         self.answering = name
 
     def current(self):
+        if not self.answering:
+            raise NotFound("There is no model version.")
         return ModelVersion(self.answering, "now", "fake-1", ("a", "b"), None, "best", {})
 
     def usual_encoder(self):
@@ -274,6 +276,18 @@ def test_a_job_whose_process_is_gone_is_marked_failed(jobs, store):
     store.update_job(store.add_job().id, state=JobState.RUNNING, pid=gone.pid)
     assert jobs.latest().state is JobState.FAILED
     assert "start it again" in jobs.latest().message
+
+
+def test_a_first_training_killed_before_its_version_answered_does_not_block_the_next(
+    jobs, store, training
+):
+    training.answering = ""
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    id = store.add_job().id
+    store.update_job(id, version="v0001", result={"promoted": True}, pid=gone.pid)
+    assert jobs.latest().state is JobState.FAILED
+    assert jobs.queue().id != id
 
 
 def test_a_process_that_is_not_ours_does_not_keep_a_job_alive(jobs, store):

@@ -99,8 +99,34 @@ def test_a_time_of_day_is_meant_in_the_zone_of_the_machine() -> None:
     assert due(wanted, at("2026-07-01T03:30"), 0, BERLIN) is None
 
 
-def job(id: int, state: JobState, time: str) -> Job:
-    return Job(id, state, "", 0.0, "", None, None, time, time)
+def job(
+    id: int, state: JobState, time: str, ended: str | None = None, by: str = "daily at 03:30"
+) -> Job:
+    return Job(id, state, "", 0.0, "", None, None, time, ended or time, options={"by": by})
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "then", "day"),
+    [
+        ("03:00", "05:00", "05:20", "2026-03-01"),  # it had to wait
+        ("03:00", "05:00", "06:00", None),
+        ("03:00", "03:29", "04:40", None),  # had ended before its time
+        ("04:40", "05:00", "05:20", None),  # began when it was too late anyway
+    ],
+)
+def test_a_daily_training_that_waited_for_another_is_made_up_for_after_its_end(
+    began: str, ended: str, then: str, day: str | None
+) -> None:
+    times = (f"2026-03-01T{time}:00.000+00:00" for time in (began, ended))
+    other = job(1, JobState.FINISHED, *times, by="admin")
+    found = due(replace(OFF, daily_at="03:30"), at(f"2026-03-01T{then}"), 0, UTC, other)
+    assert (found and found.day) == day
+
+
+def test_what_somebody_asked_for_in_vain_does_not_hold_up_the_others() -> None:
+    time = "2026-03-01T12:00:00.000+00:00"
+    asked = [job(id, JobState.FAILED, time, by="token nightly") for id in range(20)]
+    assert paused_until(asked, "2026-01-01") is None
 
 
 def test_each_failure_in_a_row_doubles_the_pause_up_to_a_day() -> None:
@@ -157,11 +183,15 @@ class Judging:
                 ).id
         return self.store.record(who, self.memes[meme], said, **values).id
 
-    def trained(self, last_vote: int | None, name: str = "v0001") -> ModelVersion:
-        """A version that a job here made of the votes until then."""
+    def trained(
+        self, last_vote: int | None, name: str = "v0001", unknown: str = ""
+    ) -> ModelVersion:
+        """A version that a job here made of the votes until then, on all memes but one."""
         data: dict[str, float | str] = {} if last_vote is None else {"last_vote": last_vote}
         version = ModelVersion(name, now(), "fake-1", MAMI.names, None, "best", data)
         job = self.store.add_job()
+        known = [meme.id for meme in self.store.memes(held_out=False)]
+        self.store.mark_learned([id for id in known if id != self.memes.get(unknown)])
         self.store.add_version(version, job.id)
         self.store.update_job(job.id, state=JobState.FINISHED)
         return version
@@ -187,6 +217,16 @@ def test_new_labels_are_memes_judged_since_the_last_training_took_its_votes(
     assert new_labels(judging.store, "blind") == 2
     judging.store.undo(ben, key="undo 1", tab="tab")
     judging.store.undo(ben, key="undo 2", tab="tab")
+    assert new_labels(judging.store, "blind") == 1
+
+
+def test_a_meme_that_came_while_a_training_was_encoding_is_new_to_the_next(
+    judging: Judging,
+) -> None:
+    ada = judging.person("Ada")
+    judging.judge(ada, "b")
+    last = judging.judge(ada, "a")  # the training took this vote, and did not know the meme "b"
+    judging.trained(last, unknown="b")
     assert new_labels(judging.store, "blind") == 1
 
 

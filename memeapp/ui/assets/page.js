@@ -58,7 +58,8 @@ window.memeapp = {
     const field = (name) => element.querySelector(`#admin-${name}`);
     const chosen = {};
     const opened = new Set();
-    /* Each card gives its own `lookAt…`. */
+    let seen = "";
+    /* Each card gives its own `lookAt…`, and looks now and then by itself too. */
     const look = () => {
       for (const name in window.memeapp) if (name.startsWith("lookAt")) window.memeapp[name]();
     };
@@ -71,7 +72,10 @@ window.memeapp = {
     new MutationObserver(() => {
       for (const name of fields) if (field(name) && chosen[field(name).id]) field(name).value = chosen[field(name).id];
       for (const box of element.querySelectorAll("[data-keep]")) box.open = opened.has(box.dataset.keep);
-      look();
+      const { job, state } = element.querySelector(".job")?.dataset ?? {};
+      const there = `${element.childElementCount > 0} ${job} ${state}`;
+      if (there !== seen) look();
+      seen = there;
     }).observe(element, { childList: true });
     element.addEventListener("click", async ({ target }) => {
       const button = target.closest("button");
