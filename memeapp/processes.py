@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any, ClassVar
 
 import psutil
@@ -23,6 +25,8 @@ from memeapp.store import Store
 from memeapp.store.connections import now
 from memeapp.types import Job, JobKind, JobState
 
+SECONDS_BETWEEN_NEWS = 0.5
+"""A job writes down how far it is so often, and whenever it begins with something else."""
 START_SECONDS = 60
 """A job that has no process after this long will never have one."""
 
@@ -117,12 +121,19 @@ class Processes:
             tell: share done → columns of the job that tell of it, as `Store.update_job` has them.
         """
 
+        written, doing, share = -math.inf, "", 0.0
+
         def report(stage: str, done: float) -> None:
+            nonlocal written, doing, share
             if self._store.cancel_requested(job_id):
                 raise Cancelled(self.cancelled)
-            told = self._store.update_job(job_id, stage=stage, **tell(done))
+            what, time = stage.partition(":")[0], monotonic()
+            # Whoever writes keeps all others from it until the disk has it.
+            if what != doing or time - written >= SECONDS_BETWEEN_NEWS:
+                written, doing = time, what
+                share = self._store.update_job(job_id, stage=stage, **tell(done)).progress
             if also:
-                also(stage, told.progress)
+                also(stage, share)
 
         def failed(message: str) -> None:
             self._store.update_job(job_id, state=JobState.FAILED, message=message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,11 @@ ENCODER = click.option(
     "MEMEAPP_ENCODER, or the current version's once a version is trained on that.",
 )
 JOB = click.option("--job", type=int, hidden=True, help="Do the work of this job.")
+
+
+def give_way() -> None:
+    """Let visitors and annotators go first: work of hours takes what they leave."""
+    os.nice(19)
 
 
 def build(settings: Settings) -> App:

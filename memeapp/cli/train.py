@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 
 import click
 
-from memeapp.cli.common import COMMAND_LINE, ENCODER, JOB, bar, build, show
+from memeapp.cli.common import COMMAND_LINE, ENCODER, JOB, bar, build, give_way, show
 from memeapp.settings import Settings
 
 TRIGGERS = ("after_labels", "daily_at", "encoder", "aggregation", "votes")
@@ -70,7 +69,7 @@ def train(
         ).id
         app.store.note(COMMAND_LINE, "train.start", f"job {job}")
     else:
-        os.nice(10)  # Started by the app: visitors and annotators go first.
+        give_way()  # Started by the app.
     with bar("Training") as report:
         done = app.jobs.run(job, also=report)
     if done.version is None:

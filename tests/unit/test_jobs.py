@@ -6,6 +6,7 @@ import pytest
 from conftest import write_tiny_clip
 from huggingface_hub import constants
 
+from memeapp import processes
 from memeapp.encoders import hub
 from memeapp.errors import BadInput, BadSetting, Busy, NotFound, TooFewLabels, Unavailable
 from memeapp.jobs import Jobs
@@ -66,7 +67,8 @@ def training():
 
 
 @pytest.fixture
-def jobs(store, training):
+def jobs(store, training, monkeypatch):
+    monkeypatch.setattr(processes, "SECONDS_BETWEEN_NEWS", 0.0)
     return Jobs(store, training, Settings(data=store.folder))
 
 
@@ -262,6 +264,17 @@ def test_what_cannot_be_a_name_is_refused_and_not_written_down(jobs, store, name
     with pytest.raises(BadSetting, match="cannot be the name of an encoder"):
         jobs.start(name)
     assert store.latest_job() is None
+
+
+def test_a_job_does_not_write_at_every_step_what_others_would_have_to_wait_for(
+    jobs, store, training, monkeypatch
+):
+    monkeypatch.setattr(processes, "SECONDS_BETWEEN_NEWS", 3600.0)
+    seen = []
+    id = store.add_job().id
+    training.in_between = lambda: seen.append(store.job(id).progress)
+    assert jobs.run(id).state is JobState.FINISHED
+    assert seen == [0.0, 0.0, 0.0]
 
 
 def test_there_is_one_job_at_a_time(jobs, store):
