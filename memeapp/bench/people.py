@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,7 +51,8 @@ async def label_together(
     """
     async with httpx.AsyncClient(base_url=address, timeout=60) as admin:
         (await admin.post("auth/admin", json={"password": password})).raise_for_status()
-        opened = await admin.post("sessions", json={"name": "Load", "votes_per_meme": 3})
+        name = f"Load {secrets.token_hex(4)}"  # a data folder may see more than one run
+        opened = await admin.post("sessions", json={"name": name, "votes_per_meme": 3})
         opened.raise_for_status()
         invite = opened.json()["invites"][0]["token"]
     seen = seen or Seen()

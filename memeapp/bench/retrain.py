@@ -82,6 +82,8 @@ def bench_retrain(
     app = open_app(settings)
     rows, truth = read_truth(folder, app.schema)
     encoder = encode(app, rows, folder.name, between(report, 0.0, 0.6))
+    for session in app.labelling.sessions():  # of a run before
+        app.labelling.close(session.id)
     _label(app, truth, labelled)
     counts = app.training.counts()
     alone = []
@@ -162,6 +164,8 @@ async def _among_people(
         runs.append(await asyncio.to_thread(_retrain, app))
         length = time.perf_counter() - began
         windows.append((began, began + length))
+    if labelling.done():
+        labelling.result()  # raises what ended it
     labelling.cancel()
     await asyncio.gather(labelling, return_exceptions=True)
     if seen.errors:
