@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +38,8 @@ class Registry:
     """The shipped versions, which are only read, and those trained here.
 
     A version is a folder with the files of its checkpoint and `version.json`. It appears whole,
-    by a rename, and is never changed. Other processes may add and promote at the same time.
+    by a rename, and no file of it is ever changed. Other processes may add and promote at the same
+    time.
     """
 
     def __init__(self, shipped: Path, folder: Path) -> None:
@@ -76,8 +77,8 @@ class Registry:
         found = _read_versions(self._shipped)
         if not found:
             raise NotFound(
-                f"There is no model version in {self._shipped}; set MEMEAPP_MODELS to the folder "
-                "`models` of the program, or promote a version that was trained here."
+                "No model version came with the program; set MEMEAPP_MODELS to the folder `models` "
+                "of the program, or promote a version that was trained here."
             )
         return max(found, key=lambda version: (version.created_at, version.name))
 
@@ -120,7 +121,7 @@ class Registry:
             raise Mismatch(f"Version {name} cannot be loaded: {error}") from error
         if (checkpoint.encoder, checkpoint.labels) != (version.encoder, version.labels):
             raise Mismatch(
-                f"{version.path / MANIFEST} tells of encoder {version.encoder} and the labels "
+                f"Its {MANIFEST} tells of encoder {version.encoder} and the labels "
                 f"{', '.join(version.labels)}, its checkpoint of {checkpoint.encoder} and "
                 f"{', '.join(checkpoint.labels)}; copy the whole folder again."
             )
@@ -195,6 +196,16 @@ class Registry:
             _sync(self._folder)
             return self.find(named.name)
 
+    def enclose(self, name: str, file: str, content: bytes) -> None:
+        """Add a file to a version that was trained here, whole or not at all. Raises: NotFound."""
+        with self._alone(), self.draft() as draft:
+            path = self.find(name).path
+            assert path is not None
+            (draft / file).write_bytes(content)
+            _sync(draft / file)
+            (draft / file).rename(path / file)
+            _sync(path)
+
     def promote(self, name: str) -> None:
         """Let this version answer, here and in every process that asks for the current one.
 
@@ -236,6 +247,16 @@ class Registry:
         return version.path is not None and version.path.parent != self._folder
 
     @contextmanager
+    def held(self) -> Iterator[list[Path]]:
+        """The files that make up the versions trained here, which one answers, and which numbers
+        are used; nobody promotes or deletes a version while the context lasts."""
+        with self._alone():
+            folders = [version.path for version in _read_versions(self._folder) if version.path]
+            beside = [self._folder / POINTER, *self._folder.glob(f"*{DELETED}")]
+            found = [*(file for folder in folders for file in folder.iterdir()), *beside]
+            yield sorted(file for file in found if file.is_file())
+
+    @contextmanager
     def _alone(self) -> Iterator[None]:
         """No other process promotes or deletes meanwhile."""
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -251,8 +272,9 @@ class Registry:
 
     def _clear_drafts(self) -> None:
         for draft in self._folder.glob(".draft-*"):
-            if draft.stat().st_mtime < time.time() - DRAFT_SECONDS:
-                shutil.rmtree(draft, ignore_errors=True)
+            with suppress(FileNotFoundError):  # it has just become a version
+                if draft.stat().st_mtime < time.time() - DRAFT_SECONDS:
+                    shutil.rmtree(draft, ignore_errors=True)
 
     def _next_number(self) -> int:
         names = [

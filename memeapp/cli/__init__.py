@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import click
 
 from memeapp import __version__
 from memeapp.cli.audit import audit
+from memeapp.cli.backup import backup, restore
 from memeapp.cli.bench import bench
-from memeapp.cli.common import COMMAND_LINE, FILE, FOLDER, JOB, bar, build, show
+from memeapp.cli.common import COMMAND_LINE, FILE, FOLDER, JOB, bar, build, give_way, show
 from memeapp.cli.drift import drift
 from memeapp.cli.encode import encode
 from memeapp.cli.receipt import receipt
@@ -122,7 +122,7 @@ def import_(settings: Settings, path: Path, job: int | None) -> None:
     it again adds nothing twice.
     """
     if job is not None:
-        os.nice(10)
+        give_way()
         _end(build(settings).imports.run(job))
         return
     app = build(settings)
@@ -152,7 +152,7 @@ def import_(settings: Settings, path: Path, job: int | None) -> None:
 def rank(settings: Settings, background: bool) -> None:
     """Put the memes of open sessions into their queues, by what the current version says."""
     if background:
-        os.nice(10)
+        give_way()
     app = build(settings)
     with bar("Ranking") as report:
         ranked = app.ranking.rank_open(report)
@@ -215,7 +215,7 @@ def export(
 ) -> None:
     """Write all memes, their majority labels and the raw votes to a new FOLDER."""
     if job is not None:
-        os.nice(10)
+        give_way()
         _end(build(settings).exports.run(job))
         return
     app = build(settings)
@@ -234,6 +234,8 @@ for command in (
     receipt,
     drift,
     audit,
+    backup,
+    restore,
     train,
     triggers,
     token,

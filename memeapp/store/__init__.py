@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from memeapp.store.audit import Audit
+from memeapp.store.copies import Copies
 from memeapp.store.features import Features, text_key
 from memeapp.store.inputs import Inputs
 from memeapp.store.jobs import Jobs
@@ -15,7 +16,7 @@ from memeapp.store.votes import Votes
 __all__ = ["Store", "text_key"]
 
 
-class Store(Memes, Templates, Features, Votes, Jobs, Audit, Inputs, Triggers, Tokens):
+class Store(Memes, Templates, Features, Votes, Jobs, Audit, Inputs, Triggers, Tokens, Copies):
     """The database and the pictures of one data folder.
 
     Safe to share between threads, and to open in several processes at once. Every write is on the

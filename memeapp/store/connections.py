@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -15,8 +17,11 @@ from sqlite_utils import Database
 
 from memeapp.errors import BadSetting, NotSaved
 from memeapp.migrations import immediate, migrate
+from memeapp.store import lock
 
 BUSY_SECONDS = 30.0
+LEAST_FREE = 2**20
+"""Bytes of the disk; with less, a vote may find no room."""
 CACHE_KIB = 32_768
 """Of the database in memory, at most, for each thread."""
 _OF_THE_DISK = (
@@ -44,8 +49,11 @@ class Connections:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._holding = threading.Lock()
+        self._release: weakref.finalize[..., Connections] | None = None
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._hold()
         except OSError as error:
             raise BadSetting(
                 f"The data folder {folder} cannot be used ({error.strerror}); set MEMEAPP_DATA to "
@@ -67,9 +75,16 @@ class Connections:
         """This thread's connection."""
         db: Database | None = getattr(self._local, "db", None)
         if db is None:
+            self._hold()
             db = self._local.db = _connect(self.folder / "memeapp.db")
             self._databases.add(db)
         return db
+
+    def _hold(self) -> None:
+        """Keep a restore out of the folder for as long as this object is there and not closed."""
+        with self._holding:
+            if self._release is None or not self._release.alive:
+                self._release = weakref.finalize(self, os.close, lock.hold(self.folder))
 
     @contextmanager
     def _writing(self) -> Iterator[Database]:
@@ -86,6 +101,40 @@ class Connections:
             if problem := self._problem(error):
                 raise NotSaved(problem) from error
             raise
+
+    def check(self) -> None:
+        """See whether the database can be read and written; writes nothing and waits for nobody.
+
+        Raises:
+            NotSaved: if it cannot, with the reason.
+        """
+        file = self.folder / "memeapp.db"
+        try:
+            if shutil.disk_usage(self.folder).free < LEAST_FREE:
+                raise NotSaved(f"The disk of {self.folder} is full; make room there.")
+            if not file.exists():  # an open connection would not notice
+                raise NotSaved(f"{file} is gone; bring it back from a backup.")
+            self._try_to_write()
+        except (OSError, sqlite3.Error) as error:
+            raise NotSaved(f"{file} cannot be read and written ({error}).") from error
+
+    def _try_to_write(self) -> None:
+        db = self._db
+        db.execute("PRAGMA busy_timeout=0")
+        try:
+            db.execute("SELECT 1 FROM memes LIMIT 1").fetchone()
+            # Finds nothing to write; BEGIN IMMEDIATE alone would not fail where all is read-only.
+            db.execute("DELETE FROM jobs WHERE 0")
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                raise  # busy: somebody writes, so that it can be written
+        finally:
+            db.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+
+    def size(self) -> int:
+        """Bytes of the database on the disk."""
+        files = (self.folder / f"memeapp.db{end}" for end in ("", "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def _problem(self, error: sqlite3.DatabaseError) -> str:
         """What is wrong with the disk, and what to do; empty if the fault is the program's."""
@@ -120,6 +169,8 @@ class Connections:
         for db in list(self._databases):
             db.close()
         self._local = threading.local()
+        if self._release:
+            self._release()
 
 
 def _connect(path: Path) -> Database:

@@ -124,6 +124,11 @@ class Jobs(Connections):
         )
         return [_job(row) for row in rows]
 
+    def count_jobs(self) -> dict[tuple[JobKind, JobState], int]:
+        """How many jobs there ever were, by kind and state; what has none is left out."""
+        rows = self._db.execute("SELECT kind, state, count(*) FROM jobs GROUP BY kind, state")
+        return {(JobKind(kind), JobState(state)): count for kind, state, count in rows}
+
     def request_cancel(self, id: int) -> None:
         """Ask a job to stop; it sees that at its next step."""
         with self._writing() as db:
