@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CHROMIUM ?= /usr/bin/chromium
+NGINX ?= $(or $(wildcard /usr/sbin/nginx),$(VENV)/nginx/usr/sbin/nginx)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .DEFAULT_GOAL := help
@@ -14,8 +15,8 @@ help:  ## Show the targets.
 run: $(VENV)/.installed  ## Install what is missing, start the app and print its address.
 	$(BIN)/python app.py
 
-test: $(VENV)/.installed-dev $(CHROMIUM)  ## Install what tests need and run all of them.
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed-dev $(CHROMIUM) $(NGINX)  ## Install what tests need and run all of them.
+	NGINX=$(NGINX) $(BIN)/python -m pytest
 
 check: $(VENV)/.installed-dev  ## Format, lint, types, import order, generated documentation.
 	$(BIN)/ruff format --check .
@@ -50,3 +51,9 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 $(CHROMIUM):
 	$(SUDO) apt-get update -qq
 	$(SUDO) apt-get install -y -qq --no-install-recommends chromium
+
+# Unpacked, not installed: Debian's package would start a server on port 80.
+$(VENV)/nginx/usr/sbin/nginx: | $(VENV)/bin/python
+	$(SUDO) apt-get update -qq
+	mkdir -p $(VENV)/nginx
+	cd $(VENV)/nginx && apt-get download -qq nginx && dpkg-deb --extract nginx_*.deb . && rm nginx_*.deb

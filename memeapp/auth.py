@@ -182,8 +182,8 @@ class Door:
 
     An address has one attempt at a time. With each wrong one in a row the attempt lasts longer, and
     the line it may still join is half as long: who guesses gives way to who does not. Behind a
-    proxy that uvicorn does not trust (FORWARDED_ALLOW_IPS; by default it trusts this machine's
-    own) all share the address of the proxy: one person's guessing then holds up the others too.
+    proxy that is not trusted (MEMEAPP_TRUSTED_PROXIES) all share the address of the proxy: one
+    person's guessing then holds up the others too.
     """
 
     def __init__(self, check: Callable[[str], str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -36,6 +38,17 @@ def _port(text: str) -> int:
     return port
 
 
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"[\w./~-]+", text, re.ASCII):
+        raise ValueError("must be a path such as /memes")
+    path = text.strip("/")
+    return f"/{path}" if path else ""
+
+
+def _networks(text: str) -> str:
+    return ",".join(str(ipaddress.ip_network(part.strip())) for part in text.split(","))
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -59,7 +72,13 @@ class Settings:
     )
     host: str = _setting("127.0.0.1", str, "address to listen on; 0.0.0.0 for every interface")
     port: int = _setting(7860, _port, "port to listen on")
-    root_path: str = _setting("", str, "path prefix that a proxy in front strips")
+    root_path: str = _setting("", _prefix, "path prefix that a proxy in front strips: `/memes`")
+    trusted_proxies: str = _setting(
+        "",
+        _networks,
+        "addresses or networks, separated by commas, of the proxies that are believed when they "
+        "say whom they ask for; empty: none",
+    )
     secure_cookies: bool = _setting(
         False,
         _flag,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from memeapp.errors import BadInput, NotAllowed
+from memeapp.errors import BadInput, NotAllowed, NotSaved
 from memeapp.store import Store
 from memeapp.store.connections import moment
 from memeapp.store.tokens import Token
 
 RETRAIN = "retrain"
-SCOPES = (RETRAIN,)
+METRICS = "metrics"
+SCOPES = (RETRAIN, METRICS)
 """What a token can be good for."""
 PREFIX = "memeapp_"
 LONGEST_NAME = 60
@@ -42,7 +44,7 @@ class TokenDesk:
         self._clock = clock
 
     def make(
-        self, name: str, days: int | None = None, scopes: Sequence[str] = SCOPES
+        self, name: str, days: int | None = None, scopes: Sequence[str] = (RETRAIN,)
     ) -> tuple[Token, str]:
         """A new token and its secret, which cannot be had a second time.
 
@@ -113,9 +115,10 @@ class TokenDesk:
         return token.expires_at is not None and token.expires_at <= moment(self._clock())
 
     def _used(self, token: Token) -> None:
-        before = moment(self._clock() - BETWEEN_USES)
-        if token.last_used_at is None or token.last_used_at < before:
-            self._store.token_used(token.id)
+        time = self._clock()
+        if token.last_used_at is None or token.last_used_at < moment(time - BETWEEN_USES):
+            with contextlib.suppress(NotSaved):  # a full disk keeps no program out
+                self._store.token_used(token.id, moment(time))
 
 
 def _digest(secret: str) -> str:

@@ -506,23 +506,26 @@ def _strip_prefix(app: Any, prefix: str) -> Any:
 
 
 @contextmanager
-def serving(app: FakeApp) -> Iterator[str]:
+def serving(app: FakeApp, *, strips: bool = True) -> Iterator[str]:
     """The pages of `app` behind a real server in a thread; gives their address.
 
-    With a `root_path` in the settings they stand behind a proxy that strips it.
+    With a `root_path` in the settings they stand behind a proxy that strips it; without `strips`
+    that is left to a proxy of the test's own.
     """
     import uvicorn  # noqa: PLC0415
 
-    from memeapp.ui.web import build_app  # noqa: PLC0415 - gradio: seconds, for these tests only
+    from memeapp.ui.web import build_app, forwarding  # noqa: PLC0415 - gradio: seconds, for these tests only
 
     listening = socket.create_server(("127.0.0.1", 0))
     servers: list[uvicorn.Server] = []
-    prefix = app.settings.root_path
+    prefix = app.settings.root_path if strips else ""
 
     async def serve() -> None:
         # Built inside the loop: gradio opens loops of its own otherwise, and never closes them.
         pages = _strip_prefix(build_app(app), prefix)  # type: ignore[arg-type]
-        config = uvicorn.Config(pages, log_level="error", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            pages, log_level="error", timeout_graceful_shutdown=1, **forwarding(app.settings)
+        )
         servers.append(uvicorn.Server(config))
         await servers[0].serve(sockets=[listening])
 

@@ -10,18 +10,26 @@ from memeapp.settings import Settings
 
 @click.group()
 def token() -> None:
-    """Tokens by which programs start trainings over HTTP."""
+    """Tokens by which programs start trainings or read the metrics over HTTP."""
 
 
 @token.command(name="make")
 @click.argument("name")
 @click.option("--days", type=int, help="After which it lets nobody in; never otherwise.")
+@click.option(
+    "--for",
+    "scope",
+    type=click.Choice(["retrain", "metrics"]),
+    default="retrain",
+    show_default=True,
+    help="What it is good for.",
+)
 @click.pass_obj
-def make(settings: Settings, name: str, days: int | None) -> None:
+def make(settings: Settings, name: str, days: int | None, scope: str) -> None:
     """Make a token for the program NAME and print it, this once."""
     app = build(settings)
-    made, secret = app.tokens.make(name, days)
-    app.store.note(COMMAND_LINE, "token.make", made.name, details={"days": days})
+    made, secret = app.tokens.make(name, days, [scope])
+    app.store.note(COMMAND_LINE, "token.make", made.name, details={"days": days, "scope": scope})
     click.echo(f"Token {made.id}, shown this once:", err=True)
     click.echo(secret)
 

@@ -63,10 +63,10 @@ class Tokens(Connections):
         row = next(self._db.query("SELECT * FROM tokens WHERE digest = ?", [digest]), None)
         return None if row is None else _token(row)
 
-    def token_used(self, id: int) -> None:
-        """Write down that it was used now."""
+    def token_used(self, id: int, at: str) -> None:
+        """Write down that it was used then."""
         with self._writing() as db:
-            db.execute("UPDATE tokens SET last_used_at = ? WHERE id = ?", [now(), id])
+            db.execute("UPDATE tokens SET last_used_at = ? WHERE id = ?", [at, id])
 
     def revoke_token(self, id: int) -> Token:
         """From now on it lets nobody in; done twice it is the same. Raises: NotFound."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from memeapp.errors import BadPicture
 from memeapp.images import Picture
-from memeapp.types import TextSource
+from memeapp.types import Prediction, TextSource
 from memeapp.ui import uploads
 from memeapp.ui.components import ASSETS, AT_ONCE, explain, fragment, identity_of, region
 from memeapp.ui.safe_image import SafeImage
@@ -24,8 +24,10 @@ CLEAR_STALE = "(text, result) => [result ? '' : text, '', '', false]"
 Upload = Picture | BadPicture | None
 
 
-def build(app: App, demo: gr.Blocks) -> None:
-    """Lay the page out inside the tab that is open."""
+def build(
+    app: App, demo: gr.Blocks, classified: Callable[[Prediction], object] = lambda _: None
+) -> None:
+    """Lay the page out inside the tab that is open; `classified` is told of every answer."""
     schema = app.schema
 
     def problem(message: str) -> str:
@@ -64,6 +66,7 @@ def build(app: App, demo: gr.Blocks) -> None:
                 read = reading.text
             yield fragment("working", stage="Asking the model"), text or read, read
             answer = app.classifier.classify(upload, text, reading=reading, keep=keep)
+            classified(answer)
         except Exception as error:
             yield problem(explain(error)), gr.skip(), gr.skip()
             return

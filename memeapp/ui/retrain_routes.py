@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 
+from memeapp.service.recent import Recent
+from memeapp.service.said import VOTES
 from memeapp.service.triggers import new_labels
 from memeapp.store.tokens import Token
+from memeapp.tokens import RETRAIN
 from memeapp.ui.audited import Audited
 from memeapp.ui.label_routes import admin_only, told
 
@@ -36,12 +39,15 @@ class Wanted(BaseModel):
 
     name: Annotated[str, Field(max_length=1000)]
     days: Annotated[int, Field(lt=2**53, gt=-(2**53))] | None = None
+    scope: Annotated[str, Field(max_length=100)] = RETRAIN
+    """What it is to be good for."""
 
 
 def retrain_routes(app: App) -> APIRouter:
     """The routes; whoever is not the admin gets a 403 from all of them."""
     only_admin = admin_only(app)
     noted = Audited(app)
+    new = Recent(lambda which: new_labels(app.store, VOTES[which]))
     routes = APIRouter(prefix="/retraining")
 
     @routes.get("")
@@ -51,7 +57,7 @@ def retrain_routes(app: App) -> APIRouter:
         wanted = app.store.retraining()
         return {
             "when": asdict(wanted),
-            "new_labels": told(lambda: new_labels(app.store, wanted.votes)),
+            "new_labels": told(lambda: new(VOTES.index(wanted.votes), app.store.newest_version())),
             "zone": datetime.now().astimezone().strftime("UTC%z"),
             "tokens": [_token(app, token) for token in app.tokens.all()],
         }
@@ -63,8 +69,7 @@ def retrain_routes(app: App) -> APIRouter:
             "triggers.change",
             "",
             lambda: app.scheduler.change(**body.model_dump()),
-            after_labels=body.after_labels,
-            daily_at=body.daily_at,
+            **body.model_dump(),
         )
         return {"ok": True}
 
@@ -81,7 +86,11 @@ def retrain_routes(app: App) -> APIRouter:
         """The token with its secret, which no later answer holds."""
         only_admin(request)
         token, secret = noted(
-            "token.make", body.name, lambda: app.tokens.make(body.name, body.days), days=body.days
+            "token.make",
+            body.name,
+            lambda: app.tokens.make(body.name, body.days, [body.scope]),
+            days=body.days,
+            scope=body.scope,
         )
         return {**_token(app, token), "key": secret}
 

@@ -7,7 +7,8 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Annotated, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import gradio as gr
 import uvicorn
@@ -35,10 +36,12 @@ from memeapp.ui.components import ASSETS
 from memeapp.ui.drift_routes import drift_routes
 from memeapp.ui.gate import Gate
 from memeapp.ui.label_routes import label_routes, told
+from memeapp.ui.metrics import Measured, Metrics, metrics_routes
 from memeapp.ui.receipt_routes import receipt_routes
 from memeapp.ui.retrain_routes import retrain_routes
 from memeapp.ui.return_routes import return_routes
 from memeapp.ui.session_routes import session_routes
+from memeapp.ui.stopping import Server, end_streams
 from memeapp.ui.theme import head, theme
 from memeapp.ui.transfer_routes import transfer_routes
 from memeapp.ui.version_routes import version_routes
@@ -81,9 +84,12 @@ def build_app(app: App) -> FastAPI:
     page = FastAPI(
         title="memeapp", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
     )
+    metrics = Metrics(app)
     page.add_middleware(Gate, max_upload=app.settings.max_upload_mb * 2**20)
+    page.add_middleware(Measured, metrics=metrics)
+    page.include_router(metrics_routes(app, metrics))
     _add_routes(page, app)
-    demo = _pages(app)
+    demo = _pages(app, metrics)
     gr.mount_gradio_app(
         page,
         demo,
@@ -116,18 +122,26 @@ def serve(app: App, *, announce: Callable[[str], object]) -> None:
                 announce(notice)
         except MemeAppError as error:  # labelling and retraining are the way out
             announce(f"Nothing can be classified yet. {error}")
+        page = build_app(app)
         config = uvicorn.Config(
-            build_app(app),
+            page,
             log_level="warning",
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            **forwarding(settings),
         )
         if password := app.auth.generate():
             announce(f"Admin password, shown this once: {password}")
         host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
         announce(f"Open http://{host}:{settings.port}{settings.root_path} (Ctrl+C stops the app)")
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean stop
-            uvicorn.Server(config).run(sockets=[listening])
+            Server(config, partial(end_streams, page)).run(sockets=[listening])
+
+
+def forwarding(settings: Settings) -> dict[str, Any]:
+    """How uvicorn is told which proxies to believe; without any it believes none."""
+    trusted = settings.trusted_proxies
+    return {"proxy_headers": bool(trusted), "forwarded_allow_ips": trusted}
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -146,7 +160,7 @@ def _listen(settings: Settings) -> socket.socket:
     return listening
 
 
-def _pages(app: App) -> gr.Blocks:
+def _pages(app: App, metrics: Metrics) -> gr.Blocks:
     demo = gr.Blocks(title="memeapp", analytics_enabled=False)
     with demo:
         gr.HTML(
@@ -158,7 +172,7 @@ def _pages(app: App) -> gr.Blocks:
         )
         with gr.Tabs(elem_id="pages"):
             for title, build in (
-                ("Classify", classify.build),
+                ("Classify", partial(classify.build, classified=metrics.classified)),
                 ("Annotate", annotate.build),
                 ("Admin", admin.build),
             ):
@@ -193,10 +207,6 @@ def _add_routes(page: FastAPI, app: App) -> None:
         first = error.errors()[0]
         where = "".join(f"{part}: " for part in first["loc"][1:2] if isinstance(part, str))
         return JSONResponse({"detail": f"That cannot be used. {where}{first['msg']}."}, 422)
-
-    @page.get("/health")
-    def health() -> dict[str, str]:
-        return {"status": "ok", "version": __version__}
 
     @page.post("/auth/admin")
     async def login(body: Login, request: Request) -> Response:

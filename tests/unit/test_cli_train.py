@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from storing import add
 
 from memeapp.cli import main
+from memeapp.errors import NotAllowed
 from memeapp.store import Store
-from memeapp.tokens import RETRAIN, BadToken, TokenDesk
+from memeapp.tokens import METRICS, RETRAIN, BadToken, TokenDesk
 
 
 def run(data: Path, *arguments: str, exit_code: int = 0) -> str:
@@ -64,3 +65,11 @@ def test_a_token_is_made_listed_and_revoked(store: Store) -> None:
     assert "There is no token 99" in run(data, "token", "revoke", "99", exit_code=1)
     assert [deed.what for deed in store.audit(5)] == ["token.revoke", "token.make"]
     assert secret not in str(store.audit(5))
+
+
+def test_a_token_for_the_metrics_starts_no_training(store: Store) -> None:
+    desk = TokenDesk(store)
+    secret = run(store.folder, "token", "make", "prometheus", "--for", "metrics").strip()
+    assert desk.check(f"Bearer {secret}", METRICS).name == "prometheus"
+    with pytest.raises(NotAllowed, match="good for metrics, not for retrain"):
+        desk.check(f"Bearer {secret}", RETRAIN)

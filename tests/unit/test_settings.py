@@ -21,6 +21,18 @@ def test_each_setting_is_read_from_its_variable():
     )
 
 
+@pytest.mark.parametrize("written", ["/memes", "memes", "/memes/"])
+def test_a_path_prefix_begins_with_a_slash_and_ends_without(written):
+    assert Settings.from_env({"MEMEAPP_ROOT_PATH": written}).root_path == "/memes"
+    assert Settings.from_env({"MEMEAPP_ROOT_PATH": "/"}).root_path == ""
+
+
+def test_no_proxy_is_believed_that_was_not_named():
+    assert Settings.from_env({}).trusted_proxies == ""
+    named = Settings.from_env({"MEMEAPP_TRUSTED_PROXIES": "127.0.0.1, 10.1.0.0/16"})
+    assert named.trusted_proxies == "127.0.0.1/32,10.1.0.0/16"
+
+
 def test_a_blank_variable_counts_as_absent():
     assert Settings.from_env({"MEMEAPP_PORT": "  "}) == Settings()
 
@@ -35,6 +47,11 @@ def test_a_blank_variable_counts_as_absent():
         ("MEMEAPP_HOLDOUT_SHARE", "-0.1"),
         ("MEMEAPP_SECURE_COOKIES", "perhaps"),
         ("MEMEAPP_HOLDOUT_SHARE", "nan"),
+        ("MEMEAPP_ROOT_PATH", "http://example.org/memes"),
+        ("MEMEAPP_ROOT_PATH", "/memes; Domain=example.org"),
+        ("MEMEAPP_TRUSTED_PROXIES", "*"),
+        ("MEMEAPP_TRUSTED_PROXIES", "proxy"),
+        ("MEMEAPP_TRUSTED_PROXIES", "10.0.0.1/8"),
     ],
 )
 def test_an_impossible_value_is_refused_with_the_variable_and_the_value(variable, value):
@@ -52,6 +69,8 @@ def test_a_child_process_reads_the_same_settings_back():
             "MEMEAPP_LABELS": "labels.json",
             "MEMEAPP_SECURE_COOKIES": "true",
             "MEMEAPP_HOLDOUT_SHARE": "0.5",
+            "MEMEAPP_ROOT_PATH": "memes/",
+            "MEMEAPP_TRUSTED_PROXIES": "10.0.0.0/8, ::1",
         }
     )
     assert Settings.from_env(settings.to_env()) == settings

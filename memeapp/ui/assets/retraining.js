@@ -50,7 +50,7 @@ window.memeapp.retraining = (root) => {
     const gone = one.revoked_at ? "revoked" : one.expired ? "expired" : "";
     const used = one.last_used_at ? `last used ${time(one.last_used_at)}` : "never used";
     const until = one.expires_at ? `, until ${time(one.expires_at)}` : "";
-    element("span", `${one.name} · ${gone || `${used}${until}`}`, row);
+    element("span", `${one.name} · ${one.scopes.join(", ")} · ${gone || `${used}${until}`}`, row);
     if (!gone) button("Revoke", () => send(`/tokens/${one.id}/revoke`), row).setAttribute("aria-label", `Revoke the token of ${one.name}`);
   };
 
@@ -127,8 +127,8 @@ window.memeapp.retraining = (root) => {
   });
   make.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const { name, days } = make.elements;
-    const made = await asked("/tokens", { name: name.value, days: days.value ? Number(days.value) : null });
+    const { name, days, scope } = make.elements;
+    const made = await asked("/tokens", { name: name.value, scope: scope.value, days: days.value ? Number(days.value) : null });
     if (!made) return;
     make.reset();
     find("made-name").textContent = made.name;
