@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 
 from memeapp.encoders import check_encoder
 from memeapp.errors import BadSetting, MemeAppError, NotFound
@@ -150,20 +151,16 @@ class Jobs(Processes):
                     aggregation=asked.get("aggregation", "majority"),
                     votes=asked.get("votes", "blind"),
                     on_epoch=course.curves.add,
+                    on_saved=partial(self._saved, job),
                 )
             finally:
                 with contextlib.suppress(MemeAppError):  # nothing depends on them
                     self._store.update_job(job.id, losses=course.curves.drawn())
-            self._store.add_version(trained.version, job.id)
-            # The name first: should this process die now, it can be told what became of the job.
             self._store.update_job(
                 job.id,
-                version=trained.version.name,
                 message=_in_words(trained),
                 result={"promoted": passed(trained), "paces": course.end()},
             )
-            if passed(trained):
-                self._promote(trained, job)
 
         return self._work(job_id, work, also, course.tell)
 
@@ -173,6 +170,19 @@ class Jobs(Processes):
             self._store, self._store.memes(), job.encoder, self._store.trained_here()
         )
         return backlog, known_paces(self._store.jobs(self.kind, limit=REMEMBERED), job.encoder)
+
+    def _saved(self, job: Job, trained: Trained) -> None:
+        """What has to be done once a version is there, whatever becomes of its receipt."""
+        self._store.add_version(trained.version, job.id)
+        # The name first: should this process die now, it can be told what became of the job.
+        self._store.update_job(
+            job.id,
+            version=trained.version.name,
+            message=_in_words(trained),
+            result={"promoted": passed(trained)},
+        )
+        if passed(trained):
+            self._promote(trained, job)
 
     def _promote(self, trained: Trained, job: Job) -> None:
         """Note it, then let the version answer: a kill in between leaves the line for what did not

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 FILE = "receipt.json"
 """The receipt among the files of a version."""
 SCHEMA = 1
+STOPPED = "No receipt: it was stopped while its receipt was made."
+FAILED = "No receipt: it could not be made; the log says why."
 
 Bins = tuple[tuple[float, float, int], ...]
 """(mean probability, share of yes, memes) in bins of equal count."""
@@ -114,35 +116,42 @@ def read_receipt(version: ModelVersion) -> Receipt:
     """The receipt of a version.
 
     Raises:
-        NotFound: it has none: it came with the program, is older, or its receipt failed.
+        NotFound: it has none: it came with the program, is older, or its receipt failed or is not
+            ready yet.
         BadInput: it has one that cannot be read.
     """
     assert version.path is not None
     file = version.path / FILE
     if not file.is_file():
         raise NotFound(
-            f"{version.name} has no receipt; it was not trained here, or before receipts were made."
+            f"{version.name} has no receipt: it is being made, it was stopped or failed, or the "
+            "version was not trained here, or before receipts were made."
         )
     return Receipt.from_bytes(file.read_bytes())
 
 
-def receipt_of(run: Run, store: Store, registry: Registry, report: Report) -> bytes | None:
-    """The file for a version that is about to be saved; None, with a line in the log, if that
-    fails: a version is not lost for it.
+def add_receipt(
+    run: Run, version: ModelVersion, store: Store, registry: Registry, report: Report
+) -> str:
+    """Make the receipt of a version that is saved, and put it beside its other files.
 
-    Raises:
-        Cancelled: whatever else `report` raises.
+    Returns:
+        Why it has none, as a sentence; empty where it has one. The version stays in any case.
     """
     try:
-        return make_receipt(run, store, registry, report).to_bytes()
+        receipt = make_receipt(run, version, store, registry, report)
+        registry.enclose(version.name, FILE, receipt.to_bytes())
     except Cancelled:
-        raise
+        return STOPPED
     except Exception:
-        log.exception("The version gets no receipt")
-        return None
+        log.exception("%s gets no receipt", version.name)
+        return FAILED
+    return ""
 
 
-def make_receipt(run: Run, store: Store, registry: Registry, report: Report) -> Receipt:
+def make_receipt(
+    run: Run, version: ModelVersion, store: Store, registry: Registry, report: Report
+) -> Receipt:
     """Measure what only a receipt tells: the learning curve, flips, agreement with votes."""
 
     def after_epoch(progress: Progress) -> None:
@@ -155,11 +164,11 @@ def make_receipt(run: Run, store: Store, registry: Registry, report: Report) -> 
     return Receipt(
         SCHEMA,
         run.said.taken_at,
-        run.parent.name if run.parent else None,
-        run.checkpoint.encoder,
-        run.checkpoint.recipe.name,
-        run.data,
-        run.scores,
+        version.parent,
+        version.encoder,
+        version.recipe,
+        version.data,
+        version.metrics,
         tuple(of_labels(run, store)),
         curve,
         flips,

@@ -22,7 +22,7 @@ from memeapp.types import LossCurve, Meme, ModelVersion
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """A training that has learned and measured, and has not saved its version yet."""
+    """A training that has learned and measured."""
 
     parent: ModelVersion | None
     memes: Sequence[Meme]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,8 +23,7 @@ from memeapp.service.engines import EMBEDDED, Engines, plain
 from memeapp.service.evaluation import Answers, Evaluation
 from memeapp.service.features import Report, between, feature_set, prepare
 from memeapp.service.pace import LEARNED, PREPARED
-from memeapp.service.receipt import FILE as RECEIPT
-from memeapp.service.receipt import receipt_of
+from memeapp.service.receipt import add_receipt
 from memeapp.service.recent import Recent
 from memeapp.service.run import Run, Trained
 from memeapp.service.said import Said, check_choice
@@ -35,8 +34,6 @@ from memeapp.store import Store
 from memeapp.types import Counts, Meme, ModelVersion
 
 log = logging.getLogger(__name__)
-
-NO_RECEIPT = "No receipt: it could not be made; the log says why."
 
 Reliability = Mapping[str, Sequence[tuple[float, float, int]]]
 
@@ -171,6 +168,7 @@ class Training:
         aggregation: str = "majority",
         votes: str = "blind",
         on_epoch: OnEpoch | None = None,
+        on_saved: Callable[[Trained], None] | None = None,
     ) -> Trained:
         """CROM-AE on all memes that are not held out, RAW-N-COOK on the labelled ones of them.
 
@@ -180,10 +178,12 @@ class Training:
 
         Args:
             report: called with the stage and the share done; an exception it raises stops the
-                training, and nothing but encoded features is left behind.
+                training, and nothing but encoded features is left behind. Once the version is
+                saved, only its receipt is missing then.
             encoder: as `open_encoder` takes it; the usual one if None.
             aggregation, votes: as `Said.take` has them.
             on_epoch: called after every epoch, before `report`.
+            on_saved: called once the version is saved, before its receipt is made.
 
         Raises:
             BadInput: as `check_choice`.
@@ -258,18 +258,20 @@ class Training:
             notices=self._engines.notices,
             started=started,
         )
-        receipt = receipt_of(run, self._store, self._registry, between(report, 0.97, 0.99))
-        report("Saving the version", 0.99)
+        report("Saving the version", 0.97)
         version = self._registry.add(
             checkpoint,
             parent=parent.name if parent else None,
             recipe=recipe.name,
             data=run.data,
             metrics=run.scores,
-            files={SNAPSHOT: snapshot.to_bytes()} | ({RECEIPT: receipt} if receipt else {}),
+            files={SNAPSHOT: snapshot.to_bytes()},
         )
-        notices = run.notices if receipt else (*run.notices, NO_RECEIPT)
-        return Trained(version, run.metrics, before, decision, notices)
+        trained = Trained(version, run.metrics, before, decision, run.notices)
+        if on_saved:
+            on_saved(trained)
+        missing = add_receipt(run, version, self._store, self._registry, between(report, 0.97, 1.0))
+        return replace(trained, notices=(*run.notices, missing)) if missing else trained
 
     def _prepared(self, encoder: Encoder, report: Report) -> list[Meme]:
         """All memes with texts and features, on the side of the holdout where they are to stay."""

@@ -44,7 +44,9 @@ class FakeTraining:
     def usual_encoder(self):
         return "embedded"
 
-    def train(self, report, *, encoder, seed, recipe, aggregation, votes, on_epoch=None):
+    def train(
+        self, report, *, encoder, seed, recipe, aggregation, votes, on_epoch=None, on_saved=None
+    ):
         self.trained_on = encoder
         self.learnt = (aggregation, votes)
         for epoch, done in enumerate((0.0, 0.4, 0.8), 1):
@@ -58,7 +60,10 @@ class FakeTraining:
         version = ModelVersion("v0001", "now", "fake-1", ("a", "b"), None, "best", {})
         metrics = measure([[1, 0], [0, 1]], [[1, 0], [0, 1]], [[1, 0], [0, 1]], labels=("a", "b"))
         decision = self.verdict and Decision(self.verdict, "So it was found.", Rule(), 2)
-        return Trained(version, metrics, None, decision, ("OCR fell back.",))
+        trained = Trained(version, metrics, None, decision, ("OCR fell back.",))
+        if on_saved:
+            on_saved(trained)
+        return trained
 
 
 @pytest.fixture

@@ -221,3 +221,30 @@ def test_what_a_killed_process_left_goes_with_the_next_version(
     add(registry, checkpoint)
     assert not (folder / ".draft-old").exists()
     assert (folder / ".draft-new").exists()
+
+
+def test_a_draft_that_ends_while_others_are_cleared_is_no_matter(
+    registry: Registry, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "data" / "models" / ".draft-gone"
+    monkeypatch.setattr(Path, "glob", lambda *_: [gone])
+    assert add(registry, checkpoint).path is not None
+
+
+def test_what_pages_show_of_a_fault_names_no_folder_of_this_machine(
+    registry: Registry, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    version = add(registry, checkpoint)
+    assert version.path is not None
+    told = json.loads((version.path / "version.json").read_text())
+    (version.path / "version.json").write_text(json.dumps({**told, "encoder": "other-1"}))
+    said = []
+    for spoil in (lambda _: None, lambda file: file.write_bytes(b"x"), lambda file: file.unlink()):
+        spoil(version.path / "weights.safetensors")
+        with pytest.raises(Mismatch) as caught:
+            registry.load(version.name)
+        said.append(str(caught.value))
+    with pytest.raises(NotFound) as missing:
+        Registry(tmp_path / "nothing", tmp_path / "data").current()
+    assert str(tmp_path) not in " ".join([*said, str(missing.value)])
+    assert f"{version.name}/weights.safetensors" in said[1]

@@ -10,9 +10,10 @@ from memeapp.labels import MAMI, Label, LabelSchema
 from memeapp.learn.gate import Verdict
 from memeapp.learn.train import BEST
 from memeapp.registry import Registry
+from memeapp.service import snapshot as snapshot_module
 from memeapp.service import training as module
 from memeapp.service.evaluation import Evaluation
-from memeapp.service.snapshot import FILE, Snapshot, rebuild
+from memeapp.service.snapshot import FILE, Row, Snapshot, rebuild
 from memeapp.service.training import MINIMUM_ROWS, Training
 from memeapp.types import TextSource
 
@@ -475,3 +476,38 @@ def test_the_counts_follow_imports_decisions_and_who_is_left_out_at_once(
     assert training.counts().labelled == 8
     fill(store, labelled=1, unlabelled=0, first=8)
     assert training.counts().memes == 9
+
+
+def learned_elsewhere(version, memes):
+    """Let the version's snapshot name these memes."""
+    rows = tuple(Row(meme.id, "", "", 1.0, ()) for meme in memes)
+    frozen = Snapshot("", 0, 0, MAMI.names, version.encoder, {}, 0, "", rows)
+    (version.path / FILE).write_bytes(frozen.to_bytes())
+    snapshot_module._memes_in.cache_clear()
+
+
+def test_a_version_is_not_compared_on_memes_that_it_learned_from_elsewhere(
+    store, training, evaluation
+):
+    fill(store, labelled=150, unlabelled=0, holdout_share=0.3)
+    train(training)
+    current = training.current()
+    held_out = store.memes(held_out=True)
+    learned_elsewhere(current, held_out[:10])
+    assert evaluation.held_out(silent).rows == len(held_out) - 10
+    trained = training.train(silent, recipe=QUICK)
+    assert trained.metrics.rows == len(held_out)
+    assert trained.decision.rows == len(held_out) - 10
+
+
+def test_a_version_that_learned_from_all_held_out_memes_cannot_be_judged(
+    store, training, evaluation
+):
+    fill(store, labelled=150, unlabelled=0, holdout_share=0.3)
+    train(training)
+    learned_elsewhere(training.current(), store.memes(held_out=True))
+    trained = training.train(silent, recipe=QUICK)
+    assert trained.decision.verdict is Verdict.UNKNOWN
+    assert "learned from every labelled held-out meme" in trained.decision.reason
+    with pytest.raises(TooFewLabels):
+        evaluation.held_out(silent)
