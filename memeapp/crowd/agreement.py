@@ -70,7 +70,11 @@ def agreement(
 
 
 def label_agreement(counts: NDArray[np.int64], resamples: int = 1000, seed: int = 0) -> Agreement:
-    """`agreement` on one label, from (N, 2) counts of yes and no, a row for each judged meme."""
+    """`agreement` on one label, from (N, 2) counts of yes and no on each meme.
+
+    Rows of zeros are left out: those memes were judged on other labels, or only decided on.
+    """
+    counts = counts[counts.sum(axis=1) > 0]
     votes = counts.sum(axis=1)
     memes = int((votes >= 2).sum())
     pairs = int((votes * (votes - 1) // 2).sum())

@@ -233,12 +233,12 @@ class Checkpoint:
             state = load(content)
         except (OSError, SafetensorError) as error:
             raise BadCheckpoint(
-                f"Cannot read the weights {weights}: {error}. Copy them again."
+                f"Cannot read the weights {_shown(weights)}: {_why(error)}. Copy them again."
             ) from error
         digest = hashlib.sha256(content).hexdigest()
         if digest != manifest.get("weights_sha256"):
             raise BadCheckpoint(
-                f"{weights} has SHA-256 {digest}, its {MANIFEST} names "
+                f"{_shown(weights)} has SHA-256 {digest}, its {MANIFEST} names "
                 f"{manifest.get('weights_sha256')}; the two are not of one model. Copy both again."
             )
         try:
@@ -276,8 +276,17 @@ class Checkpoint:
             return model
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             raise BadCheckpoint(
-                f"{folder / MANIFEST} and {WEIGHTS} do not describe one model: {error}."
+                f"{_shown(folder / MANIFEST)} and {WEIGHTS} do not describe one model: {error}."
             ) from error
+
+
+def _shown(file: Path) -> str:
+    """A file as pages may show it: where it lies on this machine is nobody's business."""
+    return f"{file.parent.name}/{file.name}"
+
+
+def _why(error: Exception) -> str:
+    return error.strerror or "" if isinstance(error, OSError) else str(error)
 
 
 def _platt_to_dict(platt: Platt) -> dict[str, list[float]]:
@@ -331,12 +340,12 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         version = manifest["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadCheckpoint(
-            f"Cannot read {path}: {type(error).__name__} {error}. A checkpoint folder has "
-            f"{MANIFEST} and {WEIGHTS}."
+            f"Cannot read {_shown(path)}: {type(error).__name__} {_why(error)}. A checkpoint "
+            f"folder has {MANIFEST} and {WEIGHTS}."
         ) from error
     if version != FORMAT:
         raise BadCheckpoint(
-            f"{path} has format {version!r}, this program reads format {FORMAT}; "
+            f"{_shown(path)} has format {version!r}, this program reads format {FORMAT}; "
             "use the program's version that wrote it, or train again."
         )
     return manifest

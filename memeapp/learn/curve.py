@@ -31,6 +31,8 @@ FEW_POSITIVES = 50
 calibrate on, and a share of them is only known to 14 points (1.96 · 0.5 / √50)."""
 MOST = 4
 """Nothing is said of more than so many times the labels that are there."""
+SMALL_GAIN = 0.02
+"""Of F1: what the gate takes for as good, too."""
 RESAMPLES = 500
 
 
@@ -40,9 +42,9 @@ class Trend(StrEnum):
     RISING = "rising"
     """They help: the interval of the gain lies above 0."""
     LEVEL = "level"
-    """No gain can be told from none."""
+    """They hardly show: the interval of the gain lies below `SMALL_GAIN`."""
     UNKNOWN = "unknown"
-    """There is too little to measure on."""
+    """There is too little to measure on to say either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,11 @@ def what_helps(measured: Sequence[Scored], known: FeatureSet, truth: Array) -> t
 def _help(label: str, gain: Figure | None, rows: int, positives: int, truth: Array) -> Help:
     if min((truth == 1).sum(), (truth == 0).sum()) < FEWEST_EACH:
         gain = None
-    trend = Trend.UNKNOWN if gain is None else Trend.RISING if gain.low > 0 else Trend.LEVEL
+    trend = Trend.UNKNOWN
+    if gain is not None and gain.low > 0:
+        trend = Trend.RISING
+    elif gain is not None and gain.high < SMALL_GAIN:
+        trend = Trend.LEVEL
     few = positives < FEW_POSITIVES
     until = ceil(rows * (FEW_POSITIVES / positives - 1)) if few and positives else None
     if until is not None and until > (MOST - 1) * rows:

@@ -100,7 +100,7 @@ def calibration_error(truth: ArrayLike, probability: ArrayLike) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measured value with its bootstrap 95 % interval (percentiles); NaN where undefined."""
+    """A measured value with its bootstrap 95 % interval; NaN where undefined."""
 
     value: float
     low: float
@@ -210,12 +210,19 @@ def measure(
     decisions: ArrayLike,
     *,
     labels: Sequence[str],
+    groups: ArrayLike | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Metrics:
     """Measure a model; all arrays (N, C), the parent label first, `truth` 0, 1 or NaN.
 
-    Intervals are percentiles over bootstrap resamples of whole rows.
+    Intervals are percentiles over bootstrap resamples of whole rows. Those of the calibration
+    errors are moved down by the bootstrap's bias, the mean of the resamples less the value, and end
+    at 0 (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 10): chance gaps
+    count as error, and a resample has its own besides those of the rows.
+
+    Args:
+        groups: as `resampled` takes them.
 
     Raises:
         ValueError: without rows, with arrays of different shapes, or with a truth that is not
@@ -229,13 +236,13 @@ def measure(
         )
     if not np.isin(y[~np.isnan(y)], (0, 1)).all():
         raise ValueError("The truth holds values other than 0, 1 and NaN; round shares first.")
-    point, spread = resampled(y, p, d, resamples=resamples, seed=seed)
-    known = np.asarray((~np.isnan(spread)).any(axis=0))
-    figures = [
-        Figure(value, *(np.nanpercentile(column, (2.5, 97.5)).tolist() if defined else (nan, nan)))
-        for value, column, defined in zip(point.tolist(), spread.T, known, strict=True)
-    ]
+    point, spread = resampled(y, p, d, groups=groups, resamples=resamples, seed=seed)
     count = len(labels)
+    errors = {3, *range(4 + 2 * count, 4 + 3 * count)}
+    figures = [
+        _figure(value, column[~np.isnan(column)], error=place in errors)
+        for place, (value, column) in enumerate(zip(point.tolist(), spread.T, strict=True))
+    ]
     f1, auc, error = (
         dict(zip(labels, figures[4 + i * count : 4 + (i + 1) * count], strict=True))
         for i in range(3)
@@ -244,3 +251,14 @@ def measure(
     return Metrics(
         len(y), figures[0], figures[1], figures[2], figures[3], f1, auc, error, positives
     )
+
+
+def _figure(value: float, spread: Array, *, error: bool) -> Figure:
+    """With the percentiles of its resamples; of an `error`, less the bias that they have."""
+    if not len(spread):
+        return Figure(value, nan, nan)
+    low, high = np.percentile(spread, (2.5, 97.5)).tolist()
+    if not error:
+        return Figure(value, low, high)
+    bias = float(spread.mean()) - value
+    return Figure(value, max(0.0, low - bias), max(0.0, high - bias))

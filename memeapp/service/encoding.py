@@ -122,29 +122,32 @@ def here(encoder: Encoder, ocr: Callable[[], OcrEngine]) -> Iterator[Engine]:
 
 
 def _read(ocr: OcrEngine, shard: Shard) -> Done:
-    found, refused = {}, {}
-    for key, data in zip(shard.keys, shard.pictures, strict=True):
+    found = {}
+    pictures, refused = _opened(shard)
+    for key, picture in pictures.items():
         try:
-            found[key] = ocr.read(_open(data))
-        except Exception as error:
-            refused[key] = str(error)
+            found[key] = ocr.read(picture)
+        except Exception as error:  # an engine may stumble over one picture
+            refused[key] = f"{ocr.name} failed on it ({type(error).__name__}: {error})"
     return Done(found, refused)
 
 
 def _encode_pictures(encoder: Encoder, shard: Shard) -> Done:
-    pictures, refused = {}, {}
-    for key, data in zip(shard.keys, shard.pictures, strict=True):
-        try:
-            pictures[key] = _open(data)
-        except Exception as error:  # Pillow's decoders raise a dozen kinds on a damaged file.
-            refused[key] = str(error)
+    pictures, refused = _opened(shard)
     rows = _in_even_batches(encoder.encode_images, tuple(pictures.values()), encoder.batch)
     return Done(dict(zip(pictures, rows, strict=True)), refused)
 
 
-def _open(data: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(data)) as picture:
-        return picture.convert("RGB")
+def _opened(shard: Shard) -> tuple[dict[str, Image.Image], dict[str, str]]:
+    """The pictures of a shard that can be opened, and what is wrong with the others."""
+    pictures, refused = {}, {}
+    for key, data in zip(shard.keys, shard.pictures, strict=True):
+        try:
+            with Image.open(io.BytesIO(data)) as picture:
+                pictures[key] = picture.convert("RGB")
+        except Exception:  # Pillow's decoders raise a dozen kinds on a damaged file.
+            refused[key] = "its picture is damaged" if data else "its picture is missing"
+    return pictures, refused
 
 
 def _in_even_batches(

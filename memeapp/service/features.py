@@ -131,8 +131,8 @@ def _in_words(refused: Mapping[str, str]) -> str:
     more = f"; and {len(refused) - NAMED:,} more" if len(refused) > NAMED else ""
     return (
         f"{len(refused):,} memes cannot be read or encoded, all others are done. "
-        f"{'; '.join(named)}{more}. Bring their pictures back from a backup of the data folder "
-        "(pictures/, a file is named by its meme), and start it again."
+        f"{'; '.join(named)}{more}. Bring damaged and missing pictures back from a backup of the "
+        "data folder (pictures/, a file is named by its meme), and start it again."
     )
 
 

@@ -8,11 +8,9 @@ from typing import Any
 from memeapp.crowd.intervals import Estimate
 from memeapp.labels import LabelSchema
 from memeapp.learn.curve import FEW_POSITIVES, MOST, Curve, Help, Trend
+from memeapp.service.bundle_json import LARGEST
 from memeapp.service.receipt import OfLabel, Receipt
 from memeapp.types import ModelVersion
-
-LARGEST = 1e12
-"""No figure of a version is larger: what claims to be one is not shown."""
 
 Raw = Mapping[str, Any]
 """Part of a version's metrics, which may come from elsewhere."""
@@ -86,7 +84,7 @@ def next_labels(curve: Curve, schema: LabelSchema) -> str:
     names = [title_of(schema, one.label) for one in hungriest(curve.helps)]
     if names:
         return f"Label more memes with: {', '.join(names)}"
-    if all(one.trend is Trend.UNKNOWN for one in curve.helps):
+    if any(one.trend is Trend.UNKNOWN for one in curve.helps):
         return "Every label has enough to learn from; whether more would help cannot be told yet"
     return "No label starves: more labels of the same kind would hardly show"
 
@@ -120,8 +118,10 @@ def advice(one: Help) -> str:
                 f"About {one.rows:,} more labelled memes (about {one.positives:,} with it) would "
                 f"give about {gain} F1."
             )
+        elif one.trend is Trend.LEVEL:
+            told.append(f"Twice the labels would give {gain} F1: hardly anything.")
         else:
-            told.append(f"Twice the labels would give {gain} F1: no clear gain.")
+            told.append(f"Twice the labels may give {gain} F1: that cannot be told yet.")
     return " ".join(told)
 
 

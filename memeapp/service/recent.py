@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 V = TypeVar("V")
 
@@ -16,6 +16,8 @@ LASTS = 20
 """Times as long as it took to work out: so at most a twentieth of the time goes into it."""
 LONGEST = 60.0
 """Seconds."""
+MOST = 256
+"""Values that are kept at once; the first to come is the first to go."""
 
 
 @dataclass(slots=True)
@@ -27,14 +29,14 @@ class _Kept:
 
 
 class Recent(Generic[V]):
-    """A costly function of a number whose values last a while; safe to share between threads.
+    """A costly function whose values last a while; safe to share between threads.
 
     Where several ask for the same one at once, one of them works it out and the others wait.
     """
 
     def __init__(
         self,
-        work: Callable[[int], V],
+        work: Callable[[Any], V],
         *,
         clock: Callable[[], float] = time.monotonic,
         spent: Callable[[], float] = time.thread_time,
@@ -48,19 +50,21 @@ class Recent(Generic[V]):
         self._clock = clock
         self._spent = spent
         self._lock = threading.Lock()
-        self._kept: dict[int, _Kept] = {}
+        self._kept: dict[Hashable, _Kept] = {}
 
-    def __call__(self, number: int, mark: object = None) -> V:
-        """The value for this number: of now, or of a moment ago where `mark` is the same.
+    def __call__(self, of: Hashable, mark: object = None) -> V:
+        """The value for this argument: of now, or of a moment ago where `mark` is the same.
 
         Raises: what the function raises; that is not kept.
         """
         with self._lock:
-            kept = self._kept.setdefault(number, _Kept())
+            kept = self._kept.setdefault(of, _Kept())
+            if len(self._kept) > MOST:
+                del self._kept[next(iter(self._kept))]
         with kept.lock:
             if kept.mark != mark or self._clock() >= kept.until:
                 began = self._spent()
-                kept.value = self._work(number)
+                kept.value = self._work(of)
                 cost = self._spent() - began
                 lasts = min(LASTS * cost, LONGEST) if cost >= CHEAP else 0.0
                 kept.mark, kept.until = mark, self._clock() + lasts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,8 @@ from memeapp.errors import MemeAppError, NotFound
 from memeapp.learn.gate import Rule
 from memeapp.service.flips import Flips
 from memeapp.service.receipt import FILE, read_receipt
-from memeapp.service.versus import compare
+from memeapp.service.recent import Recent
+from memeapp.service.versus import Versus, compare
 from memeapp.types import Meme
 from memeapp.ui.label_routes import admin_only, refusal, told
 from memeapp.ui.receipt_views import compare_page, note_page, receipt_page
@@ -28,6 +30,14 @@ def receipt_routes(app: App) -> APIRouter:
     """The routes; whoever is not the admin gets a 403 from all of them."""
     only_admin = admin_only(app)
     routes = APIRouter(prefix="/versions")
+    one_at_a_time = threading.Lock()
+
+    def side_by_side(names: tuple[str, str]) -> Versus:
+        rule = Rule(margin=app.settings.gate_margin)
+        with one_at_a_time:  # all memes, all votes and two models are in memory for it
+            return compare(app.store, app.registry, app.schema, *names, rule)
+
+    recent = Recent(side_by_side)
 
     def page(request: Request, root: str, make: Callable[[], str]) -> Response:
         """What `make` gives; refusals as JSON, or as a page to whoever takes one."""
@@ -56,8 +66,7 @@ def receipt_routes(app: App) -> APIRouter:
         def make() -> str:
             names = [app.registry.find(name) for name in (a, b)]
             older, newer = sorted(names, key=lambda one: (one.created_at, one.name))
-            rule = Rule(margin=app.settings.gate_margin)
-            found = compare(app.store, app.registry, app.schema, older.name, newer.name, rule)
+            found = recent((older.name, newer.name), app.store.counts_mark())
             return compare_page(found, app.schema, known(found.flips))
 
         return page(request, "../", make)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from memeapp.auth import ADMIN_COOKIE
 from memeapp.learn.curve import Curve
+from memeapp.service import recent
 from memeapp.service.flips import Change, Flip, Flips, Turned
 from memeapp.service.receipt import FILE, SCHEMA, Receipt
+from memeapp.service.versus import Versus
+from memeapp.ui import receipt_routes as module
 from memeapp.ui.receipt_routes import receipt_routes
 from tests.api.conftest import FORGED, Client
-from tests.conftest import PASSWORD, FakeApp
+from tests.conftest import PASSWORD, FakeApp, add_meme
 
 TRAINED, SHIPPED = "v0001-20260102", "shipped-1"
 ROUTES = ["versions/compare", "versions/{name}/receipt", "versions/{name}/receipt.json"]
@@ -155,3 +161,37 @@ def test_versions_that_cannot_be_measured_are_still_shown_beside_each_other(
     assert "They cannot be measured" in page.text
     assert "cannot be loaded" in page.text
     assert page.text.index(f"<th>{SHIPPED}</th>") and "embedded-1" in page.text
+
+
+class Compared:
+    """Stands in for the comparison; counts how many are under way at once."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.inside = self.most = 0
+
+    def __call__(self, store: Any, registry: Any, schema: Any, a: str, b: str, rule: Any) -> Versus:
+        self.asked.append((a, b))
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        threading.Event().wait(0.1)
+        self.inside -= 1
+        return Versus(registry.find(a), registry.find(b), 0, "Nothing to measure on.")
+
+
+def test_versions_are_compared_once_for_all_who_ask_and_one_pair_at_a_time(
+    fake: FakeApp, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent, "CHEAP", 0.0)
+    monkeypatch.setattr(recent, "LASTS", 10**9)
+    compared = Compared()
+    monkeypatch.setattr(module, "compare", compared)
+    pairs = [(SHIPPED, TRAINED), (TRAINED, SHIPPED), (TRAINED, TRAINED)] * 2
+    addresses = [f"versions/compare?a={a}&b={b}" for a, b in pairs]
+    with ThreadPoolExecutor(len(addresses)) as pool:
+        assert {page.status_code for page in pool.map(admin.get, addresses)} == {200}
+    assert sorted(compared.asked) == [(SHIPPED, TRAINED), (TRAINED, TRAINED)]
+    assert compared.most == 1
+    add_meme(fake.store, 99)  # an import: what was worked out before is of yesterday
+    admin.get(addresses[0])
+    assert compared.asked[2:] == [(SHIPPED, TRAINED)]

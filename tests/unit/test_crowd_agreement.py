@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from crowdkit.metrics.data import alpha_krippendorff
 
-from memeapp.crowd.agreement import Agreement, agreement, with_model
+from memeapp.crowd.agreement import Agreement, agreement, label_agreement, with_model
 from memeapp.crowd.counts import vote_counts
 
 COLUMNS = ["meme", "annotator", "label", "value"]
@@ -137,6 +137,15 @@ def test_each_label_stands_on_its_own() -> None:
 
 def test_one_meme_with_two_votes_defines_nothing() -> None:
     assert figures(["11", ".1", "0."]) == Agreement(1, 1, None, None, None)
+
+
+def test_a_meme_without_a_vote_on_the_label_changes_nothing() -> None:
+    counts = np.array([[2, 1], [3, 0], [0, 3], [1, 2]])
+    with_gap = np.array([[2, 1], [0, 0], [3, 0], [0, 3], [1, 2]])
+    found = label_agreement(counts)
+    assert found.ac1 is not None and found.ac1.low is not None
+    assert label_agreement(with_gap) == found
+    assert label_agreement(np.zeros((3, 2), np.int64)) == Agreement(0, 0, None, None, None)
 
 
 def test_no_votes_define_nothing() -> None:

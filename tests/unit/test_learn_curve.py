@@ -11,10 +11,12 @@ from learning import QUICK, memes
 from memeapp.learn.checkpoint import Checkpoint
 from memeapp.learn.curve import (
     FEW_POSITIVES,
+    Figure,
     Help,
     Point,
     Scored,
     Trend,
+    _help,
     learning_curve,
     parts,
     what_helps,
@@ -164,3 +166,19 @@ def test_a_label_with_few_memes_starves_and_says_how_many_more_bring_enough() ->
 def test_a_label_that_the_holdout_hardly_has_cannot_be_told() -> None:
     one = helped(100, held_out=9)
     assert (one.trend, one.gain) == (Trend.UNKNOWN, None)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "trend"),
+    [
+        (0.01, 0.2, Trend.RISING),
+        (-0.01, 0.01, Trend.LEVEL),
+        (-0.1, 0.2, Trend.UNKNOWN),  # too wide to say that labels would hardly show
+    ],
+)
+def test_a_gain_is_none_only_where_the_interval_leaves_no_other(
+    low: float, high: float, trend: Trend
+) -> None:
+    truth = np.array([0.0, 1.0] * 30)
+    gain = Figure((low + high) / 2, low, high)
+    assert _help("shaming", gain, 300, 100, truth).trend is trend

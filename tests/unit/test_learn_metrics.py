@@ -134,6 +134,30 @@ def test_intervals_hold_the_value_and_shrink_with_more_rows() -> None:
     assert (few.high - few.low) > 2.5 * (many.high - many.low)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_interval_of_a_calibration_error_holds_its_value(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    probabilities = rng.random((150, 3))  # calibrated: all of the error is chance
+    truth = (rng.random((150, 3)) < probabilities).astype(float)
+    truth[100:, 2] = NAN
+    found = measure(truth, probabilities, probabilities >= 0.5, labels=LABELS, resamples=300)
+    for figure in (found.mean_calibration_error, *found.calibration_error.values()):
+        assert 0 <= figure.low < figure.value < figure.high
+
+
+def test_rows_of_one_group_are_drawn_together() -> None:
+    single = case(60, seed=8)
+    fourfold = [np.repeat(table, 4, axis=0) for table in single]
+    together = np.repeat(np.arange(60), 4)
+    kept, apart = (
+        measure(*fourfold, labels=LABELS, groups=groups, resamples=300).task_a
+        for groups in (together, None)
+    )
+    once = measure(*single, labels=LABELS, resamples=300).task_a
+    assert (kept.low, kept.high) == pytest.approx((once.low, once.high))
+    assert kept.high - kept.low > 1.5 * (apart.high - apart.low)
+
+
 def test_permuting_the_kinds_permutes_their_figures() -> None:
     truth, probabilities, decisions = case(80, seed=4)
     order = [0, 2, 1]

@@ -167,10 +167,26 @@ def test_a_damaged_or_missing_picture_is_named_and_all_others_are_done(store, op
         encoded(store, encoder, open_engine)
     assert "2 memes cannot be read or encoded" in str(caught.value)
     bad = [memes[4].id, memes[7].id]
-    assert all(id in str(caught.value) for id in bad)
+    assert f"{bad[0]}: its picture is damaged" in str(caught.value)
+    assert f"{bad[1]}: its picture is missing" in str(caught.value)
     assert store.without_image_features(encoder.id, [meme.id for meme in memes]) == bad
     assert store.without_text_features(encoder.id, [meme.text for meme in memes if meme.text]) == []
     assert [meme.id for meme in store.memes() if meme.text_source is TextSource.NONE] == bad[:1]
+
+
+class Stumbling(FakeOcr):
+    def read(self, image):
+        raise RuntimeError("no such kernel")
+
+
+def test_an_ocr_engine_that_fails_is_blamed_and_not_the_pictures(store):
+    with pytest.raises(BadPicture) as caught:
+        encoded(store, FakeEncoder(), ocr=Stumbling)
+    told = str(caught.value)
+    unread = [meme.id for meme in store.memes() if meme.text_source is TextSource.NONE]
+    assert f"{len(unread)} memes" in told
+    assert f"{unread[0]}: {FakeOcr.name} failed on it (RuntimeError: no such kernel)" in told
+    assert "its picture" not in told
 
 
 class FakeHand:

@@ -7,7 +7,7 @@ import threading
 import pytest
 from storing import at_once
 
-from memeapp.service.recent import LONGEST, Recent
+from memeapp.service.recent import LONGEST, MOST, Recent
 
 
 class Work:
@@ -60,6 +60,17 @@ def test_another_mark_is_worked_out_anew_and_other_numbers_on_their_own() -> Non
     assert recent(1, ("a", 2)) == 2
     assert recent(2, ("a", 2)) == 3
     assert work.done == [1, 1, 2]
+
+
+def test_of_many_values_the_first_ones_go() -> None:
+    work = Work(5.0)
+    recent = work.recent()
+    for number in range(MOST + 1):
+        recent(number)
+    recent(MOST)
+    assert work.done == list(range(MOST + 1))
+    recent(0)
+    assert work.done[-1] == 0
 
 
 def test_what_failed_is_tried_again() -> None:
