@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from memeapp.errors import BadInput, Busy
 
@@ -21,6 +22,8 @@ MAX_BYTES = 8 * 2**30
 MAX_RATIO = 100
 """Unpacked to packed; small files may shrink by more."""
 SMALL = 2**20
+ENTRY_BYTES = 512
+"""Of the table of contents for each entry, on average."""
 MAX_NAME_BYTES = 200
 """Of a file's or folder's name, as UTF-8."""
 MAX_DEPTH = 8
@@ -101,6 +104,8 @@ def _unpack(
     archive: Path, folder: Path, max_bytes: int, on_file: Callable[[int, int], None]
 ) -> None:
     try:
+        with archive.open("rb") as file:
+            check_contents(file, MAX_ENTRIES, archive.name)
         with zipfile.ZipFile(archive) as opened:
             entries = _check(archive, opened.infolist(), max_bytes)
             free = shutil.disk_usage(folder).free
@@ -187,6 +192,26 @@ def _name(info: zipfile.ZipInfo, entry: str) -> PurePosixPath:
     if any(len(part.encode()) > MAX_NAME_BYTES for part in parts):
         raise BadInput(f"{entry}: has a name of more than {MAX_NAME_BYTES} bytes; shorten it.")
     return PurePosixPath(*parts)
+
+
+def check_contents(file: IO[bytes], entries: int, archive: str) -> None:
+    """Refuse a table of contents that is too long for so many entries; `archive` is what the
+    message calls it.
+
+    `zipfile` reads the whole table before anybody can count: each entry takes far more memory than
+    bytes of the file, and the number that the file names need not be true.
+
+    Raises:
+        BadInput: the table is too long.
+        zipfile.BadZipFile: the file is no zip.
+    """
+    end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    most = entries * ENTRY_BYTES
+    if end and (size := end[zipfile._ECD_SIZE]) > most:  # type: ignore[attr-defined]
+        raise BadInput(
+            f"{archive} has a table of contents of {size:,} bytes, {most:,} are allowed for at "
+            f"most {entries:,} entries; split it."
+        )
 
 
 def check_entry(info: zipfile.ZipInfo, entry: str) -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
-from memeapp.archives import check_entry
+from memeapp.archives import check_contents, check_entry
 from memeapp.errors import BadInput, Mismatch
 from memeapp.labels import LabelSchema
 from memeapp.learn import checkpoint
@@ -97,6 +97,7 @@ def unpack(file: IO[bytes], draft: Path, schema: LabelSchema) -> ModelVersion:
         OSError: the disk is full.
     """
     try:
+        check_contents(file, len(MOST) + 1, "The bundle")
         with zipfile.ZipFile(file) as archive:
             entries = _checked(archive.infolist())
             contents = _contents(archive, entries)
@@ -177,6 +178,8 @@ def _version(draft: Path, name: str, schema: LabelSchema) -> ModelVersion:
     content = (draft / VERSION).read_bytes()
     told = read_json(content, VERSION, Told)
     check_json((draft / checkpoint.MANIFEST).read_bytes(), checkpoint.MANIFEST)
+    if told.created_at > datetime.now(UTC) + timedelta(days=1):
+        raise BadInput(f"{VERSION} says that it was made in the future: {told.created_at}.")
     raw = json.loads(content)
     version = ModelVersion(
         name=told.name,
@@ -188,8 +191,6 @@ def _version(draft: Path, name: str, schema: LabelSchema) -> ModelVersion:
         data={**raw["data"], UPLOADED_AS: told.name},
         metrics=raw["metrics"],
     )
-    if told.created_at > datetime.now(UTC) + timedelta(days=1):
-        raise BadInput(f"{VERSION} says that it was made in the future: {version.created_at}.")
     if told.name != name:
         raise BadInput(f"{MANIFEST} tells of the version {name}, {VERSION} of {told.name}.")
     schema.check_version(version)
@@ -211,7 +212,7 @@ def _model(draft: Path) -> Checkpoint:
     try:
         return Checkpoint.load(draft)
     except Exception as error:  # whatever a made-up file sets off in there: it is no model
-        said = str(error).replace(f"{draft}/", "")[:500]
+        said = str(error).replace(f"{draft.name}/", "")[:500]
         raise BadInput(f"The bundle holds no model that can be used here. {said}") from error
 
 

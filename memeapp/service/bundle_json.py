@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +14,8 @@ from memeapp.learn.gate import Verdict
 T = TypeVar("T", bound=BaseModel)
 Word = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+LARGEST = 1e12
+"""No number in a file of a version is larger; what would be overflows where it is drawn."""
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -56,7 +58,7 @@ class Told(_Strict):
     """`version.json`."""
 
     name: Name
-    created_at: AwareDatetime
+    created_at: Annotated[AwareDatetime, Field(gt=datetime(2000, 1, 1, tzinfo=UTC))]
     encoder: Word
     labels: Annotated[list[Word], Field(min_length=1, max_length=1000)]
     parent: Name | None
@@ -77,14 +79,14 @@ def read_json(content: bytes, name: str, model: type[T]) -> T:
 
 
 def check_json(content: bytes, name: str) -> None:
-    """Refuse what is no JSON, or holds a number that is none. Raises: BadInput."""
+    """Refuse what is no JSON, or holds a number that is none or beyond any. Raises: BadInput."""
 
     def number(text: str) -> float:
-        if not math.isfinite(value := float(text)):
-            raise ValueError(f"{text[:20]} is no number")
+        if not abs(value := float(text)) <= LARGEST:
+            raise ValueError(f"{text[:20]} is no number that is taken")
         return value
 
     try:
-        json.loads(content, parse_float=number, parse_constant=number)
+        json.loads(content, parse_float=number, parse_int=number, parse_constant=number)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{name} cannot be used: {error}.") from error

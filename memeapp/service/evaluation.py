@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from memeapp.learn.metrics import Metrics, measure
 from memeapp.registry import Registry
 from memeapp.service.engines import Engines
 from memeapp.service.features import Report, feature_set, prepare
+from memeapp.service.snapshot import learned_by
 from memeapp.store import Store
 from memeapp.types import Meme, ModelVersion
 
@@ -47,15 +48,18 @@ class Evaluation:
         self._max_bytes = max_upload_mb * 2**20
 
     def held_out(self, report: Report, name: str | None = None) -> Metrics:
-        """Measure a version, the current one by default, on the labelled held-out memes.
+        """Measure a version, the current one by default, on the labelled held-out memes; those
+        that it learned from in another place are left out.
 
         Raises:
             NotFound: if there is no such version.
-            TooFewLabels: if no held-out meme has a vote.
+            TooFewLabels: if none of them has a vote.
             Mismatch: if the version knows other labels.
         """
         version = self._registry.find(name) if name else self._registry.current()
-        metrics = self.on_memes(version, self._store.memes(held_out=True), report)
+        learned = learned_by(version)
+        memes = [meme for meme in self._store.memes(held_out=True) if meme.id not in learned]
+        metrics = self.on_memes(version, memes, report)
         if metrics is None:
             raise TooFewLabels("No held-out meme has a label yet; label some, or name a folder.")
         return metrics
@@ -98,7 +102,7 @@ class Evaluation:
         """What the current version says of a candidate's memes, and the gate of both.
 
         Both are held against the targets of `answers`: votes that came meanwhile are not among
-        them.
+        them. Nor are memes that the current version learned from in another place.
 
         Args:
             answers: None: no held-out meme has a label.
@@ -111,7 +115,11 @@ class Evaluation:
         if answers is None:
             reason = "No held-out meme has a label yet, so nobody knows which is better."
             return None, Decision(Verdict.UNKNOWN, reason, rule, 0)
+        answers = answers.without(learned_by(current))
         targets = dict(zip(answers.rows.ids, answers.rows.targets, strict=True))
+        if not targets:
+            reason = f"{current.name} learned from every labelled held-out meme; none is left."
+            return None, Decision(Verdict.UNKNOWN, reason, rule, 0)
         judged = [meme for meme in memes if meme.id in targets]
         try:
             self._schema.check_version(current)
@@ -177,8 +185,24 @@ class Answers:
         probabilities = checkpoint.predict(rows.image, rows.text)
         return cls(rows, truth, probabilities, checkpoint.decide(probabilities))
 
+    def without(self, memes: Set[str]) -> Answers:
+        """Those about other memes than these."""
+        kept = np.array([id not in memes for id in self.rows.ids], dtype=bool)
+        if kept.all():
+            return self
+        return Answers(
+            self.rows.take(kept), self.truth[kept], self.probabilities[kept], self.decisions[kept]
+        )
+
     def measure(self) -> Metrics:
-        return measure(self.truth, self.probabilities, self.decisions, labels=self.rows.labels)
+        """The figures; for their intervals near-duplicates are drawn together, as in the gate."""
+        return measure(
+            self.truth,
+            self.probabilities,
+            self.decisions,
+            labels=self.rows.labels,
+            groups=self.rows.groups,
+        )
 
     def against(self, current: Answers, rule: Rule) -> Decision:
         """What the gate says of these answers beside those of the current version.

@@ -66,7 +66,12 @@ class Reference:
         sources = store.sources([row.meme for row in snapshot.rows])
         learned = _spread(sources, MOST)
         readings = [s.ocr_confidence for s in sources if s.ocr_confidence is not None]
-        held_out = [m for m in store.memes(held_out=True) if m.created_at <= snapshot.taken_at]
+        seen = {row.meme for row in snapshot.rows}  # elsewhere other memes may be held out
+        held_out = [
+            meme
+            for meme in store.memes(held_out=True)
+            if meme.created_at <= snapshot.taken_at and meme.id not in seen
+        ]
         chosen = _spread(held_out, MOST)
         measured = cls(
             version.created_at,

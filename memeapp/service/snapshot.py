@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,9 @@ from memeapp.registry import Registry
 from memeapp.service.features import Report, numbered, stack
 from memeapp.store import Store
 from memeapp.store.features import text_key
-from memeapp.types import Meme
+from memeapp.types import Meme, ModelVersion
+
+log = logging.getLogger(__name__)
 
 FILE = "snapshot.jsonl.gz"
 """The snapshot among the files of a version."""
@@ -153,6 +158,26 @@ class Snapshot:
         lines: list[object] = [{name: getattr(self, name) for name in head}]
         lines += [asdict(row) for row in self.rows]
         return [json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines]
+
+
+def learned_by(version: ModelVersion) -> frozenset[str]:
+    """Ids of the memes that a version learned from; none are known without a sound snapshot.
+
+    A version from another place may have learned from memes that are held out here.
+    """
+    return _memes_in(version.path / FILE) if version.path else frozenset()
+
+
+@lru_cache(maxsize=4)
+def _memes_in(file: Path) -> frozenset[str]:
+    """The files of a version never change, and its name is never given again."""
+    try:
+        return frozenset(row.meme for row in Snapshot.from_bytes(file.read_bytes()).rows)
+    except FileNotFoundError:
+        return frozenset()
+    except (OSError, BadInput) as error:
+        log.warning("%s cannot be read; what was learned from is not known: %s", file, error)
+        return frozenset()
 
 
 def rebuild(store: Store, registry: Registry, name: str, report: Report) -> bool:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import errno
+import logging
 import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from memeapp.encoders import check_encoder
-from memeapp.errors import DiskFull, MemeAppError, NotFound
+from memeapp.errors import DiskFull, MemeAppError, NotFound, NotSaved
 from memeapp.labels import LabelSchema
 from memeapp.registry import Registry
 from memeapp.service import bundle
+from memeapp.service.snapshot import learned_by
 from memeapp.store import Store
 from memeapp.types import ModelVersion
+
+log = logging.getLogger(__name__)
 
 SPARE = 64 * 2**20
 """Bytes that stay free on the disk for what is written meanwhile."""
@@ -101,10 +104,18 @@ class Versions:
         Raises:
             NotFound: if there is no such version.
             NotAllowed: if it came with the program or answers now.
+            NotSaved: it is deleted, as the message says, but there is no line of it.
         """
         taken = self._registry.disk_bytes(name)
         self._registry.delete(name)  # First: on a full disk it makes the room for the line.
-        self._store.note(who, "version.delete", name, details={"bytes": taken})
+        try:
+            self._store.note(who, "version.delete", name, details={"bytes": taken})
+        except NotSaved as error:
+            log.warning("%s deleted %s, and it could not be noted: %s", who, name, error)
+            raise NotSaved(
+                f"{name} is deleted, but the audit has no line of it, for the database cannot be "
+                "written; see to the disk."
+            ) from error
 
     def pack(self, name: str, who: str) -> IO[bytes]:
         """The bundle of a version, to be read from its start; gone once it is closed.
@@ -117,7 +128,7 @@ class Versions:
         self._store.note(who, "version.download", name)
         file = self.room()
         try:
-            with _told_if_full(self._folder):
+            with _told_if_full():
                 bundle.pack(version, file)
                 file.seek(0)
         except FileNotFoundError:
@@ -148,7 +159,7 @@ class Versions:
 
     def write(self, file: IO[bytes], piece: bytes) -> None:
         """Add to a file of `room`. Raises: DiskFull."""
-        with _told_if_full(self._folder):
+        with _told_if_full():
             file.write(piece)
 
     def unpack(self, file: IO[bytes], who: str) -> tuple[ModelVersion, tuple[str, ...]]:
@@ -160,18 +171,30 @@ class Versions:
         Raises:
             BadInput, Mismatch: as `bundle.unpack`; nothing is kept.
             DiskFull: there is no room for it; nothing is kept.
+            NotSaved: it cannot be noted; nothing is kept.
         """
-        with _told_if_full(self._folder), self._registry.draft() as draft:
+        with _told_if_full(), self._registry.draft() as draft:
             told = bundle.unpack(file, draft, self._schema)
             version = self._registry.publish(draft, told)
-        self._store.note(
-            who, "version.upload", version.name, details={bundle.UPLOADED_AS: told.name}
-        )
+        try:
+            self._store.note(
+                who, "version.upload", version.name, details={bundle.UPLOADED_AS: told.name}
+            )
+        except NotSaved:
+            self._registry.delete(version.name)
+            raise
+        notices = []
+        held_out = {meme.id for meme in self._store.memes(held_out=True)}
+        if seen := len(held_out & learned_by(version)):
+            notices.append(
+                f"It has learned from {seen:,} of the {len(held_out):,} memes that are held out "
+                "here; it is compared on the others."
+            )
         try:
             check_encoder(version.encoder)
         except MemeAppError as error:
-            return version, (f"It cannot answer here yet: its encoder cannot be had. {error}",)
-        return version, ()
+            notices.append(f"It cannot answer here yet: its encoder cannot be had. {error}")
+        return version, tuple(notices)
 
     def _current(self) -> ModelVersion | None:
         try:
@@ -234,7 +257,7 @@ def parent_here(version: ModelVersion, named: Mapping[str, ModelVersion]) -> Mod
 
 
 @contextmanager
-def _told_if_full(folder: Path) -> Iterator[None]:
+def _told_if_full() -> Iterator[None]:
     """Raises: DiskFull, where the disk takes no more."""
     try:
         yield
@@ -242,6 +265,6 @@ def _told_if_full(folder: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise DiskFull(
-            f"The disk of {folder} is full; nothing was kept. Delete versions, or make room, and "
-            "send it again."
+            "The disk of the data folder is full; nothing was kept. Delete versions, or make room, "
+            "and send it again."
         ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from memeapp.registry import Registry
 from memeapp.service.evaluation import Answers
 from memeapp.service.flips import Flips, encoded, find_flips
 from memeapp.service.receipt import Bins
+from memeapp.service.snapshot import learned_by
 from memeapp.store import Store
 from memeapp.types import ModelVersion
 
@@ -39,7 +40,7 @@ class Versus:
     a: ModelVersion
     b: ModelVersion
     labelled: int
-    """Held-out memes that are labelled now."""
+    """Held-out memes that are labelled now and that neither has learned from."""
     missing: str = ""
     """Why they cannot be measured, as a sentence; the rest is None then."""
     side_a: Side | None = None
@@ -47,7 +48,7 @@ class Versus:
     decision: Decision | None = None
     """b minus a, on the same memes."""
     flips: Flips | None = None
-    """From a to b."""
+    """From a to b; None if they are one version."""
 
 
 def compare(
@@ -59,7 +60,12 @@ def compare(
         NotFound: if there is no such version.
     """
     versions = registry.find(a), registry.find(b)
-    memes = store.memes()
+    learned = learned_by(versions[0]) | learned_by(versions[1])
+    # Of what a version learned from in another place it says nothing new.
+    memes = [
+        replace(meme, held_out=False) if meme.held_out and meme.id in learned else meme
+        for meme in store.memes()
+    ]
     targets = soft_targets(store.standing_votes(blind=True), schema.names)
     judged = [meme for meme in memes if meme.held_out and meme.id in targets]
     try:
@@ -71,11 +77,11 @@ def compare(
         return Versus(*versions, len(judged), str(error))
     sets = [encoded(store, judged, model.encoder, schema.names, targets) for model in models]
     both = set(sets[0].ids) & set(sets[1].ids)
-    flips = find_flips(store, memes, models[0], models[1], targets)
+    flips = None if a == b else find_flips(store, memes, models[0], models[1], targets)
     if not both:
         missing = "No labelled held-out meme has been encoded for both; run `memeapp encode`."
         if not judged:
-            missing = "No held-out meme has a label yet."
+            missing = "No held-out meme has a label yet, or one of the two learned from all."
         return Versus(*versions, len(judged), missing, flips=flips)
     answers = [
         Answers.of(model, rows.take(np.array([id in both for id in rows.ids])))

@@ -13,6 +13,7 @@ from memeapp.service.features import in_words
 from memeapp.store.audit import ADMIN
 from memeapp.types import Job
 from memeapp.ui.api_routes import seconds_left
+from memeapp.ui.audited import noted
 from memeapp.ui.components import (
     AT_ONCE,
     NO_COOKIE,
@@ -91,13 +92,12 @@ def build(app: App, demo: gr.Blocks) -> None:
         return form, shown, timer, fragment("problem", message=message) if message else "", ""
 
     def acted(
-        request: gr.Request, what: str, act: Callable[[], tuple[Job, str]]
+        request: gr.Request, what: str, about: str, act: Callable[[], str]
     ) -> tuple[Any, str, Any, str]:
-        """Do what an admin asks for, and note it; `act` gives the job and a sentence, or none."""
+        """Note what an admin asks for, and do it; `act` gives a sentence, or an empty one."""
         require_admin(request)
         try:
-            job, message = act()
-            app.store.note(ADMIN, what, f"job {job.id}")
+            message = noted(app.store, ADMIN, what, about, act)
             told = fragment("note", message=message) if message else ""
         except Exception as error:
             told = fragment("problem", message=explain(error))
@@ -110,28 +110,33 @@ def build(app: App, demo: gr.Blocks) -> None:
             for name, usual in (("encoder", ""), ("aggregation", "majority"), ("votes", "blind"))
         )
 
-        def act() -> tuple[Job, str]:
-            # The dashboard shows the job.
-            return app.jobs.start(encoder, aggregation=aggregation, votes=votes), ""
+        def act() -> str:
+            app.jobs.start(encoder, aggregation=aggregation, votes=votes)
+            return ""  # The dashboard shows the job.
 
-        return acted(request, "train.start", act)
+        return acted(request, "train.start", encoder, act)
 
     def again(request: gr.Request) -> tuple[Any, str, Any, str]:
-        def act() -> tuple[Job, str]:
-            if (job := app.jobs.latest()) is None:
-                raise NotFound("No training has run yet; there is nothing to start again.")
-            return app.jobs.again(job.id), ""
+        job = app.jobs.latest()
 
-        return acted(request, "train.start", act)
+        def act() -> str:
+            if job is None:
+                raise NotFound("No training has run yet; there is nothing to start again.")
+            app.jobs.again(job.id)
+            return ""
+
+        return acted(request, "train.start", job.encoder if job else "", act)
 
     def cancel(request: gr.Request) -> tuple[Any, str, Any, str]:
-        def act() -> tuple[Job, str]:
-            if (job := app.jobs.latest()) is None:
+        job = app.jobs.latest()
+
+        def act() -> str:
+            if job is None:
                 raise NotFound("There is no training job to cancel.")
             app.jobs.cancel(job.id)
-            return job, "The job stops at its next step."
+            return "The job stops at its next step."
 
-        return acted(request, "train.cancel", act)
+        return acted(request, "train.cancel", f"job {job.id}" if job else "", act)
 
     with gr.Column(elem_id="admin-login", visible=False) as form:
         password = gr.Textbox(

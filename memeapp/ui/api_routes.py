@@ -10,9 +10,11 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
-from memeapp.errors import NotAllowed
+from memeapp.errors import BadInput, NotAllowed
+from memeapp.store.tokens import Token
 from memeapp.tokens import RETRAIN, BadToken
 from memeapp.types import Job, JobState
+from memeapp.ui.audited import noted
 from memeapp.ui.label_routes import told
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ class Retrain(BaseModel):
     """A training as a program asks for it; what is left out is as on the Admin page."""
 
     encoder: Annotated[str, Field(max_length=1000)] = ""
+    """One that is known here: a program neither looks at the disk nor lets weights be fetched."""
     aggregation: Annotated[str, Field(max_length=100)] = "majority"
     votes: Annotated[str, Field(max_length=100)] = "blind"
     dry_run: bool = False
@@ -33,19 +36,23 @@ def api_routes(app: App) -> APIRouter:
 
     def may_retrain(request: Request) -> None:
         """Before anything is looked at that was sent."""
-        try:
-            request.state.token = app.tokens.check(request.headers.get("authorization"), RETRAIN)
-        except BadToken as error:
-            raise HTTPException(401, str(error), {"WWW-Authenticate": "Bearer"}) from error
-        except NotAllowed as error:
-            raise HTTPException(403, str(error)) from error
+        request.state.token = token_of(app, request, RETRAIN)
 
     routes = APIRouter(prefix="/api/v1", dependencies=[Depends(may_retrain)])
+
+    def check_encoder(encoder: str) -> None:
+        known = app.training.known_encoders()
+        if encoder and encoder not in known:
+            raise BadInput(
+                f"The encoder {encoder[:80]!r} is not known here; choose one of "
+                f"{', '.join(known)}, or let an admin train with it first."
+            )
 
     @routes.post("/retrain", response_model=None)
     def retrain(body: Retrain, request: Request) -> Response | dict[str, Any]:
         """202 with the job, 400 if it cannot start like this, 409 while another is at work; for a
         dry run 200 with what it would learn from."""
+        told(lambda: check_encoder(body.encoder))
         if body.dry_run:
             found = told(
                 lambda: app.dry_runs.look(
@@ -54,14 +61,16 @@ def api_routes(app: App) -> APIRouter:
             )
             return asdict(found)
         who = f"token {request.state.token.name}"
-        job = told(
-            lambda: app.jobs.start(
+
+        def start() -> Job:
+            job = app.jobs.start(
                 body.encoder, aggregation=body.aggregation, votes=body.votes, by=who
             )
-        )
-        if job.state is JobState.FAILED:
-            raise HTTPException(400, job.message)
-        app.store.note(who, "train.start", f"job {job.id}")
+            if job.state is JobState.FAILED:
+                raise BadInput(job.message)
+            return job
+
+        job = told(lambda: noted(app.store, who, "train.start", body.encoder, start))
         return JSONResponse(job_of(job), 202)
 
     @routes.get("/jobs/{job_id}")
@@ -70,6 +79,16 @@ def api_routes(app: App) -> APIRouter:
         return job_of(told(lambda: app.jobs.find(job_id)))
 
     return routes
+
+
+def token_of(app: App, request: Request, scope: str) -> Token:
+    """The token that a program shows; HTTPException if it shows none that is good for `scope`."""
+    try:
+        return app.tokens.check(request.headers.get("authorization"), scope)
+    except BadToken as error:
+        raise HTTPException(401, str(error), {"WWW-Authenticate": "Bearer"}) from error
+    except NotAllowed as error:
+        raise HTTPException(403, str(error)) from error
 
 
 def job_of(job: Job) -> dict[str, Any]:

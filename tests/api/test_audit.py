@@ -194,7 +194,7 @@ def test_what_an_admin_does_on_the_dashboard_leaves_a_line(client: Client, fake:
     client.send("run", "admin_retrain", [], {"encoder": "embedded"})
     client.send("run", "admin_cancel", [])
     deeds = [(deed.who, deed.what, deed.about) for deed in fake.store.whole_audit()]
-    assert deeds[1:] == [(ADMIN, "train.start", "job 1"), (ADMIN, "train.cancel", "job 1")]
+    assert deeds[1:] == [(ADMIN, "train.start", "embedded"), (ADMIN, "train.cancel", "job 1")]
 
 
 def test_an_export_that_is_taken_out_leaves_a_line(hall: Hall) -> None:
@@ -206,10 +206,39 @@ def test_an_export_that_is_taken_out_leaves_a_line(hall: Hall) -> None:
     assert (deed.who, deed.what, deed.about) == (ADMIN, "export.download", f"job {job}")
 
 
-def test_what_fails_or_is_refused_leaves_no_line(hall: Hall) -> None:
+def test_what_was_noted_and_then_failed_leaves_a_second_line(hall: Hall) -> None:
+    admin = hall.admin()
+    assert admin.post("sessions", json={"name": ""}).status_code == 400
+    assert admin.get("transfer/exports/99/file").status_code == 404
+    assert [(deed.what, deed.about) for deed in hall.app.store.whole_audit()] == [
+        ("session.open", ""),
+        ("session.open.failed", ""),
+        ("export.download", "job 99"),
+        ("export.download.failed", "job 99"),
+    ]
+
+
+def test_what_cannot_be_noted_is_not_done(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = hall.admin()
+    secret = hall.app.tokens.make("nightly")[1]
+    job = hall.app.jobs.job
+
+    def full(*_: object, **__: object) -> None:
+        raise NotSaved("The disk is full.")
+
+    monkeypatch.setattr(hall.app.store, "note", full)
+    assert admin.post("sessions", json={"name": "Room"}).status_code == 503
+    assert admin.post("retraining/tokens", json={"name": "ci"}).status_code == 503
+    header = {"Authorization": f"Bearer {secret}"}
+    assert hall.visitor().post("api/v1/retrain", json={}, headers=header).status_code == 503
+    assert admin.get("sessions").json() == []
+    assert [token.name for token in hall.app.tokens.all()] == ["nightly"]
+    assert hall.app.jobs.job == job
+
+
+def test_what_is_refused_at_once_leaves_no_line(hall: Hall) -> None:
     admin = hall.admin()
     assert admin.post("sessions/99/open", json={"on": False}).status_code == 404
-    assert admin.post("sessions", json={"name": ""}).status_code == 400
     assert admin.post("versions/v9999/promote").status_code == 404
     assert hall.visitor().post(f"versions/{TRAINED}/promote").status_code == 403
     assert hall.visitor().post("auth/admin", json={"password": "wrong"}).status_code == 403

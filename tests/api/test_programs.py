@@ -71,7 +71,7 @@ def test_a_program_starts_a_training_and_looks_at_it(hall: Hall, program: httpx.
     assert seen["losses"] == [{"stage": "Learning", "epochs": 60, "points": [[1, 0.9], [2, 0.8]]}]
     assert "pid" not in seen
     deed = hall.app.store.audit(1)[0]
-    assert (deed.who, deed.what) == ("token nightly", "train.start")
+    assert (deed.who, deed.what, deed.about) == ("token nightly", "train.start", "ViT-L-14/openai")
 
 
 def test_a_training_starts_with_an_empty_body_as_on_the_admin_page(program: httpx.Client) -> None:
@@ -95,8 +95,21 @@ def test_why_a_training_does_not_start_is_a_status_and_a_sentence(
         return replace(hall.app.jobs.job, state=JobState.FAILED, message="No such weights.")
 
     monkeypatch.setattr(hall.app.jobs, "start", failing)
-    gone = program.post("api/v1/retrain", json={"encoder": "x"})
+    gone = program.post("api/v1/retrain", json={})
     assert (gone.status_code, gone.json()["detail"]) == (400, "No such weights.")
+    assert [deed.what for deed in hall.app.store.audit(2)] == ["train.start.failed", "train.start"]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("encoder", ["local-dir:/etc", "ViT-H-14/laion2b_s32b_b79k", "x"])
+def test_a_program_names_only_encoders_that_are_known_here(
+    hall: Hall, program: httpx.Client, encoder: str, dry_run: bool
+) -> None:
+    reply = program.post("api/v1/retrain", json={"encoder": encoder, "dry_run": dry_run})
+    assert reply.status_code == 400
+    assert repr(encoder) in reply.json()["detail"]
+    assert "choose one of embedded, ViT-L-14/openai" in reply.json()["detail"]
+    assert hall.app.jobs.job is None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import threading
 import zipfile
@@ -156,6 +157,31 @@ def test_a_bundle_that_is_refused_is_told_why_and_leaves_nothing(
     assert "no bundle of a version" in reply.json()["detail"]
     assert sorted((fake.settings.data / "models").iterdir()) == before
     assert [what for what, _, _ in deeds(admin)] == ["admin.login"]
+
+
+def test_a_version_of_other_labels_is_told_as_one(
+    admin: httpx.Client, packed: bytes, fake: FakeApp
+) -> None:
+    other = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(packed)) as whole,
+        zipfile.ZipFile(other, "w", zipfile.ZIP_DEFLATED) as zipped,
+    ):
+        told = {**json.loads(whole.read("version.json")), "labels": ["kind", "unkind"]}
+        changed = json.dumps(told).encode()
+        contents = json.loads(whole.read("bundle.json"))
+        contents["files"]["version.json"] = sha256(changed).hexdigest()
+        new = {"version.json": changed, "bundle.json": json.dumps(contents).encode()}
+        for name in whole.namelist():
+            zipped.writestr(name, new.get(name) or whole.read(name))
+    path = fake.registry.find(TRAINED).path
+    assert path is not None
+    (path / "version.json").write_bytes(changed)
+    for reply in (
+        admin.post("versions/upload", content=other.getvalue()),
+        admin.post(f"versions/{TRAINED}/promote"),
+    ):
+        assert (reply.status_code, "kind, unkind" in reply.json()["detail"]) == (409, True)
 
 
 def test_a_full_disk_is_told_before_the_bundle_is_read(

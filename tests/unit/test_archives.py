@@ -223,3 +223,16 @@ def test_a_damaged_zip_is_refused_or_read_but_never_crashes(
             pass
     except BadInput as error:
         assert "a.zip" in str(error)
+
+
+def test_a_table_of_contents_that_is_too_long_is_never_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = pack(tmp_path / "a.zip", {f"{number:04d}": b"" for number in range(20)})
+
+    def opened(*_: object) -> None:
+        raise AssertionError("every entry was read")
+
+    monkeypatch.setattr(archives, "MAX_ENTRIES", 1)
+    monkeypatch.setattr(zipfile, "ZipFile", opened)
+    assert "512 are allowed for at most 1 entries" in refusal(archive)

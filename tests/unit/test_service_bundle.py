@@ -184,6 +184,13 @@ def link(files: Files) -> bytes:
     return file.getvalue()
 
 
+def many(files: Files) -> bytes:
+    """The number of entries that the end of the zip tells is a lie."""
+    content = zipped({**files, **{f"{number:04d}": b"" for number in range(200)}})
+    end = content.rindex(b"PK\5\6")
+    return content[: end + 8] + bytes([6, 0, 6, 0]) + content[end + 12 :]
+
+
 def snapshot(**changes: object) -> bytes:
     return replace(FROZEN, **changes).to_bytes()  # type: ignore[arg-type]
 
@@ -232,6 +239,32 @@ BAD: dict[str, tuple[Callable[[Files], bytes], type[MemeAppError], str]] = {
         "metrics.task_a",
     ),
     "name that is a path": (with_json("version.json", name="../v1"), BadInput, "name"),
+    "made before there were computers": (
+        with_json("version.json", created_at="0001-01-01T00:00:00+14:00"),
+        BadInput,
+        "created_at",
+    ),
+    "made beyond the last year": (
+        with_json("version.json", created_at="9999-12-31T23:59:00-14:00"),
+        BadInput,
+        "in the future",
+    ),
+    "figure beyond any": (
+        with_json("version.json", metrics={"task_a": {"value": -1e308, "low": 0, "high": 0}}),
+        BadInput,
+        "no number that is taken",
+    ),
+    "whole figure beyond any": (
+        with_json("version.json", metrics={"task_a": {"value": 10**308, "low": 0, "high": 0}}),
+        BadInput,
+        "no number that is taken",
+    ),
+    "figure of a receipt beyond any": (
+        with_file("receipt.json", b'{"curve":{"points":[{"task_a":{"low":-1e308}}]}}'),
+        BadInput,
+        "receipt.json .*no number that is taken",
+    ),
+    "many entries": (many, BadInput, "table of contents of"),
     "made in the future": (
         with_json("version.json", created_at="9999-01-01T00:00:00+00:00"),
         BadInput,
@@ -311,6 +344,7 @@ def test_a_bad_bundle_is_refused_in_words_and_leaves_nothing(
     with pytest.raises(error, match=words) as raised:
         take(here, content)
     assert str(tmp_path) not in str(raised.value)
+    assert ".draft-" not in str(raised.value)
     assert left(here) == []
     assert [path for path in tmp_path.rglob("*") if path not in before] == [tmp_path / "here"]
 
@@ -332,3 +366,15 @@ def test_damage_anywhere_is_refused_or_harms_nothing(files: Files, here: Registr
             assert here.load(came.name).weights_hash == right
     assert refused > 50
     assert not [name for name in left(here) if name.startswith(".draft")]
+
+
+def test_a_table_of_contents_that_is_too_long_is_never_read(
+    files: Files, here: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object) -> None:
+        raise AssertionError("every entry was read")
+
+    content = many(files)
+    monkeypatch.setattr(zipfile, "ZipFile", opened)
+    with pytest.raises(BadInput, match="at most 7 entries"):
+        take(here, content)

@@ -278,6 +278,15 @@ def test_scores_are_compared_with_those_of_held_out_memes(store, registry, tmp_p
     assert found.unlike_text == (False, True, True, True)
 
 
+def test_held_out_memes_that_the_version_learned_from_elsewhere_are_left_out(
+    store, registry, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(reference_module, "LEAST", 2)
+    memes = [stored(store, number, held_out=True, text=f"text {number}") for number in range(5)]
+    version = trained(tmp_path / "v", registry.now, memes[:3])
+    assert Reference.of(store, version, Checkpoint()).held_out == 2
+
+
 def test_too_few_held_out_memes_leave_the_scores_out_of_fold(store, registry, tmp_path):
     learned = [stored(store, 0, held_out=False)]
     stored(store, 1, held_out=True)

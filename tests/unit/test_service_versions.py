@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 from learning import make_checkpoint
+from storing import add
 
 from memeapp.errors import BadInput, DiskFull, Mismatch, NotAllowed, NotFound, NotSaved
 from memeapp.labels import Label, LabelSchema
 from memeapp.registry import Registry
 from memeapp.service import bundle
+from memeapp.service.snapshot import FILE, Row, Snapshot
 from memeapp.service.versions import Versions
 from memeapp.store import Store
 from memeapp.types import ModelVersion
@@ -73,6 +75,10 @@ class Room:
 @pytest.fixture
 def room(store: Store, tmp_path: Path) -> Room:
     return Room(store, tmp_path)
+
+
+def unsaved(*_: object, **__: object) -> None:
+    raise NotSaved("The disk is full.")
 
 
 def copy_of(version: ModelVersion) -> io.BytesIO:
@@ -144,11 +150,7 @@ def test_a_version_that_cannot_be_used_is_not_noted(room: Room) -> None:
 
 def test_what_cannot_be_noted_does_not_answer(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     one = room.add("s")
-
-    def full(*_: object, **__: object) -> None:
-        raise NotSaved("The disk is full.")
-
-    monkeypatch.setattr(room.store, "note", full)
+    monkeypatch.setattr(room.store, "note", unsaved)
     with pytest.raises(NotSaved):
         room.versions.promote(one, WHO)
     assert room.registry.current().name == "s"
@@ -162,6 +164,38 @@ def test_a_version_that_answers_or_was_shipped_cannot_be_deleted(room: Room) -> 
     with pytest.raises(NotAllowed, match="came with the program"):
         room.versions.delete("s", WHO)
     assert room.deeds() == []
+
+
+def test_a_deletion_that_cannot_be_noted_is_told_as_what_it_is(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = room.add("s")
+    monkeypatch.setattr(room.store, "note", unsaved)
+    with pytest.raises(NotSaved, match=f"{one} is deleted, but the audit has no line of it"):
+        room.versions.delete(one, WHO)
+    assert [row.version.name for row in room.versions.all()] == ["s"]
+
+
+def test_a_version_that_came_in_and_cannot_be_noted_is_not_kept(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = copy_of(room.registry.find("s"))
+    monkeypatch.setattr(room.store, "note", unsaved)
+    with pytest.raises(NotSaved):
+        room.versions.unpack(packed, WHO)
+    assert [row.version.name for row in room.versions.all()] == ["s"]
+
+
+def test_a_version_that_learned_from_held_out_memes_says_from_how_many(room: Room) -> None:
+    memes = [add(room.store, name, held_out=name != "a") for name in "abcd"]
+    rows = tuple(Row(meme.id, "", "", 1.0, (1.0, None)) for meme in memes[:3])
+    frozen = Snapshot("", 0, 0, SCHEMA.names, "embedded-2", {}, 0, "", rows)
+    made = room.registry.find(room.add("s"))
+    assert made.path is not None
+    (made.path / FILE).write_bytes(frozen.to_bytes())
+    _, notices = room.versions.unpack(copy_of(made), WHO)
+    assert len(notices) == 1
+    assert notices[0].startswith("It has learned from 2 of the 3 memes that are held out here")
 
 
 def test_the_name_of_a_deleted_version_is_never_given_again(room: Room) -> None:
