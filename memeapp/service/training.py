@@ -83,6 +83,8 @@ class Training:
                 checkpoint = self._registry.load(name)
                 table = dict(zip(checkpoint.labels, checkpoint.reliability, strict=False))
                 self._reliability = name, table
+        except NotFound:
+            return {}  # there is no version at all yet
         except MemeAppError as error:
             log.warning("No reliability plot: %s", error)
             return {}

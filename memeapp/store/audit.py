@@ -28,7 +28,8 @@ class Deed:
     who: str
     """`ADMIN`, `GATE`, "command line", or the name of what acts for the admin."""
     what: str
-    """A short word for programs, such as "version.promote"."""
+    """A short word for programs, such as "version.promote"; "session.open.failed" takes the
+    "session.open" before it back."""
     about: str
     """The name of the thing it was done to."""
     before: str
