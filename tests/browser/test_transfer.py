@@ -180,4 +180,4 @@ def test_the_votes_to_train_on_are_chosen_and_stay_while_the_page_is_drawn_again
     page.get_by_role("button", name="Retrain").click()
     expect(page.locator("[data-job]")).to_be_visible()
     assert fake.jobs.job is not None
-    assert fake.jobs.job.options == {"aggregation": "mace", "votes": "all"}
+    assert fake.jobs.job.options == {"aggregation": "mace", "votes": "all", "by": "admin"}
