@@ -143,11 +143,15 @@ def _opened(shard: Shard) -> tuple[dict[str, Image.Image], dict[str, str]]:
     pictures, refused = {}, {}
     for key, data in zip(shard.keys, shard.pictures, strict=True):
         try:
-            with Image.open(io.BytesIO(data)) as picture:
-                pictures[key] = picture.convert("RGB")
+            pictures[key] = _open(data)
         except Exception:  # Pillow's decoders raise a dozen kinds on a damaged file.
             refused[key] = "its picture is damaged" if data else "its picture is missing"
     return pictures, refused
+
+
+def _open(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data)) as picture:
+        return picture.convert("RGB")
 
 
 def _in_even_batches(
