@@ -23,6 +23,7 @@ from memeapp.service.evaluation import Answers
 from memeapp.service.features import Report
 from memeapp.service.flips import Flips, find_flips
 from memeapp.service.run import Run
+from memeapp.service.snapshot import held_out_for
 from memeapp.store import Store
 from memeapp.types import LossCurve, ModelVersion
 
@@ -188,7 +189,8 @@ def _flips(run: Run, store: Store, registry: Registry) -> tuple[Flips | None, st
     except MemeAppError as error:
         return None, f"Flips are not known: {error}"
     targets = dict(zip(run.judged.ids, run.judged.targets, strict=True))
-    return find_flips(store, run.memes, parent, run.checkpoint, targets), ""
+    memes = held_out_for(run.memes, run.parent)
+    return find_flips(store, memes, parent, run.checkpoint, targets), ""
 
 
 def of_labels(run: Run, store: Store) -> list[OfLabel]:

@@ -6,8 +6,8 @@ import gzip
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -166,6 +166,16 @@ def learned_by(version: ModelVersion) -> frozenset[str]:
     A version from another place may have learned from memes that are held out here.
     """
     return _memes_in(version.path / FILE) if version.path else frozenset()
+
+
+def held_out_for(memes: Iterable[Meme], *versions: ModelVersion) -> list[Meme]:
+    """The memes, those that one of the versions learned from no longer held out: of them it says
+    nothing new."""
+    learned = frozenset[str]().union(*map(learned_by, versions))
+    return [
+        replace(meme, held_out=False) if meme.held_out and meme.id in learned else meme
+        for meme in memes
+    ]
 
 
 @lru_cache(maxsize=4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from memeapp.registry import Registry
 from memeapp.service.evaluation import Answers
 from memeapp.service.flips import Flips, encoded, find_flips
 from memeapp.service.receipt import Bins
-from memeapp.service.snapshot import learned_by
+from memeapp.service.snapshot import held_out_for
 from memeapp.store import Store
 from memeapp.types import ModelVersion
 
@@ -60,12 +60,7 @@ def compare(
         NotFound: if there is no such version.
     """
     versions = registry.find(a), registry.find(b)
-    learned = learned_by(versions[0]) | learned_by(versions[1])
-    # Of what a version learned from in another place it says nothing new.
-    memes = [
-        replace(meme, held_out=False) if meme.held_out and meme.id in learned else meme
-        for meme in store.memes()
-    ]
+    memes = held_out_for(store.memes(), *versions)
     targets = soft_targets(store.standing_votes(blind=True), schema.names)
     judged = [meme for meme in memes if meme.held_out and meme.id in targets]
     try:

@@ -15,9 +15,9 @@ from storing import add
 from memeapp.errors import BadInput, Mismatch, NotFound
 from memeapp.learn.data import FeatureSet
 from memeapp.learn.train import fit
-from memeapp.service.snapshot import Snapshot
+from memeapp.service.snapshot import FILE, Row, Snapshot, held_out_for
 from memeapp.store import Store
-from memeapp.types import Meme
+from memeapp.types import Meme, ModelVersion
 
 ROWS = 60
 
@@ -126,3 +126,18 @@ def test_features_that_are_gone_or_others_are_not_passed_over(
 def test_anything_else_is_refused(content: bytes) -> None:
     with pytest.raises(BadInput, match="no snapshot"):
         Snapshot.from_bytes(content)
+
+
+def test_what_a_version_learned_from_is_not_held_out_for_it_and_all_else_stays(
+    store: Store, tmp_path: Path
+) -> None:
+    seen, unseen, learned = (add(store, name) for name in ("seen", "unseen", "learned"))
+    held_out = [replace(seen, held_out=True), replace(unseen, held_out=True), learned]
+    folder = tmp_path / "from elsewhere"
+    folder.mkdir()
+    rows = (Row(seen.id, "", "", 1.0, ()),)
+    frozen = Snapshot("", 0, 0, MAMI, "e", {}, 0, "", rows)
+    (folder / FILE).write_bytes(frozen.to_bytes())
+    version = ModelVersion("v0001", "2026-01-01", "e", MAMI, None, "best", {}, path=folder)
+    assert held_out_for(held_out, version) == [replace(seen, held_out=False), *held_out[1:]]
+    assert held_out_for(held_out, replace(version, path=None)) == held_out
