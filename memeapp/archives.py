@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 import stat
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -31,6 +32,15 @@ NESTED = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", "
 CHUNK = 2**20
 UNPACKED = "unpacked"
 
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    ValueError,
+)
+"""What `zipfile` raises on a file that is no zip or a damaged one."""
 _IGNORED = ("__MACOSX", "Thumbs.db")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -122,7 +132,7 @@ def _unpack(
                 # A file never grows beyond the size that was judged: zipfile stops reading there.
                 with opened.open(info) as source, target.open("xb") as file:
                     shutil.copyfileobj(source, file, CHUNK)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+    except BROKEN as error:
         raise BadInput(
             f"{archive.name} is no zip or is damaged ({error}); save it again as a plain zip."
         ) from error

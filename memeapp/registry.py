@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from memeapp.disk import sync
 from memeapp.errors import Mismatch, NotAllowed, NotFound
 from memeapp.learn.checkpoint import Checkpoint
 from memeapp.learn.data import BadCheckpoint
@@ -185,15 +186,15 @@ class Registry:
             named = replace(version, name=f"v{self._next_number():04d}-{today:%Y%m%d}")
             _write_manifest(draft / MANIFEST, named)
             for file in draft.iterdir():
-                _sync(file)
-            _sync(draft)
+                sync(file)
+            sync(draft)
             try:
                 draft.rename(self._folder / named.name)
             except OSError:
                 if (self._folder / named.name).exists():
                     continue  # Another process took the number.
                 raise
-            _sync(self._folder)
+            sync(self._folder)
             return self.find(named.name)
 
     def enclose(self, name: str, file: str, content: bytes) -> None:
@@ -202,9 +203,9 @@ class Registry:
             path = self.find(name).path
             assert path is not None
             (draft / file).write_bytes(content)
-            _sync(draft / file)
+            sync(draft / file)
             (draft / file).rename(path / file)
-            _sync(path)
+            sync(path)
 
     def promote(self, name: str) -> None:
         """Let this version answer, here and in every process that asks for the current one.
@@ -221,7 +222,7 @@ class Registry:
                 file.flush()
                 os.fsync(file.fileno())
             Path(file.name).replace(self._folder / POINTER)
-            _sync(self._folder)
+            sync(self._folder)
 
     def delete(self, name: str) -> None:
         """Remove a version that did not come with the program, for good; its number stays used.
@@ -240,7 +241,7 @@ class Registry:
             (self._folder / f"{name}{DELETED}").touch()
             # Gone at once for everybody; a reader that has its files open reads on.
             version.path.rename(draft / name)
-            _sync(self._folder)
+            sync(self._folder)
 
     def came_with_program(self, version: ModelVersion) -> bool:
         """Whether it is a shipped one, which stays."""
@@ -310,12 +311,3 @@ def _read_version(path: Path) -> ModelVersion | None:
 def _write_manifest(path: Path, version: ModelVersion) -> None:
     fields = {name: value for name, value in asdict(version).items() if name != "path"}
     path.write_text(json.dumps(fields, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _sync(path: Path) -> None:
-    """Force a file or a folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,11 +17,12 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from memeapp import __version__
+from memeapp.disk import sync
 from memeapp.errors import BadInput, DiskFull, NotFound
 from memeapp.registry import Registry
 from memeapp.service.bundle_json import Hash, Word
 from memeapp.service.features import Report
-from memeapp.service.swap import DATABASE, SECRETS, sync
+from memeapp.service.swap import DATABASE, SECRETS
 from memeapp.store import Store
 from memeapp.store.copies import check_sound
 

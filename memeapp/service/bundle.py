@@ -6,7 +6,6 @@ import errno
 import gzip
 import hashlib
 import json
-import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
-from memeapp.archives import check_contents, check_entry
+from memeapp.archives import BROKEN, check_contents, check_entry
 from memeapp.errors import BadInput, Mismatch
 from memeapp.labels import LabelSchema
 from memeapp.learn import checkpoint
@@ -49,15 +48,6 @@ CHUNK = 2**20
 UPLOADED_AS = "uploaded_as"
 """Among a version's `data`: what it was called where it came from."""
 
-_BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    OSError,
-    ValueError,
-)
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
@@ -103,7 +93,7 @@ def unpack(file: IO[bytes], draft: Path, schema: LabelSchema) -> ModelVersion:
             contents = _contents(archive, entries)
             for name, digest in contents.files.items():
                 _extract(archive, entries[name], draft / name, digest)
-    except _BROKEN as error:
+    except (*BROKEN, OSError) as error:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise BadInput(

@@ -6,10 +6,8 @@ import hashlib
 import json
 import re
 import shutil
-import struct
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from memeapp.archives import check_entry
+from memeapp.archives import BROKEN, check_entry
 from memeapp.errors import BadInput, BadSetting, MemeAppError, Mismatch
 from memeapp.registry import Registry
 from memeapp.service.backup import (
@@ -45,15 +43,6 @@ _TAKEN = re.compile(
     r"memeapp\.db|secret\.key|admin\.hash|backup\.json"
     r"|pictures/([0-9a-f]{2})/\1[0-9a-f]{62}\.jpg"
     r"|models/current|models/[A-Za-z0-9][A-Za-z0-9._-]{0,80}(/[A-Za-z0-9][A-Za-z0-9._-]{0,100})?"
-)
-_BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    UnicodeError,
-    ValueError,
 )
 
 
@@ -95,7 +84,7 @@ def restore(file: Path, folder: Path, report: Report, *, by: str) -> Restored:
                 notices: tuple[str, ...] = ()
                 if plan is None or plan.backup != backup:
                     plan, notices = _restored(archive, contents, backup, folder, report, by)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise BadInput(
             f"{file} is no backup, or it is damaged ({error}). Nothing was changed."
         ) from error

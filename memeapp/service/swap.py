@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from memeapp.disk import sync
 from memeapp.errors import BadSetting
 from memeapp.store.lock import UNFINISHED
 
@@ -77,15 +78,6 @@ def resume(folder: Path) -> Swap | None:
     _rename(folder, plan)
     _finish(folder, plan)
     return plan
-
-
-def sync(path: Path) -> None:
-    """Force a file or a folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _rename(folder: Path, plan: Swap) -> None:

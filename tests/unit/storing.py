@@ -9,7 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from conftest import draw_picture
+
+from memeapp.images import decode
 from memeapp.judging import Card, Judgement, Plan, Vote
+from memeapp.labels import MAMI
 from memeapp.store import Store
 from memeapp.types import Meme, TextSource
 
@@ -102,3 +106,20 @@ class Room:
 
     def undo(self, who: str, tab: str = "tab", key: str = "") -> Vote | None:
         return self.store.undo(self.people[who], key=key or self.key(), tab=tab)
+
+
+def fill(store: Store, memes: int) -> None:
+    """Labelled memes whose text decides: "kitchen" is a misogynous stereotype, "engine" is
+    harmless; a quarter is held out."""
+    teacher = store.named_annotator("corpus", "import")
+    for number in range(memes):
+        yes = number % 2 == 0
+        meme = store.add_meme(
+            decode(draw_picture(number)),
+            text=f"{'kitchen' if yes else 'engine'} {number % 16}",
+            text_source=TextSource.GIVEN,
+            origin="test",
+            holdout_share=0.25,
+        )
+        labels = dict.fromkeys(MAMI.names, False) | {"misogynous": yes, "stereotype": yes}
+        store.import_vote(teacher.id, meme.id, labels, key=str(number))

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import FakeEngines, draw_picture
+from conftest import FakeEngines
+from storing import fill
 
-from memeapp.images import decode
 from memeapp.jobs import Jobs
 from memeapp.labels import MAMI
 from memeapp.registry import Registry
@@ -23,7 +23,7 @@ from memeapp.service.evaluation import Evaluation
 from memeapp.service.training import Training
 from memeapp.settings import Settings
 from memeapp.store import Store
-from memeapp.types import Job, JobState, TextSource
+from memeapp.types import Job, JobState
 from tests.unit.test_transfer_faults import kill, sound, until
 
 MEMES = 64
@@ -145,7 +145,7 @@ class Scene:
         evaluation = Evaluation(store, self.registry, engines, MAMI, max_upload_mb=20)
         training = Training(store, self.registry, engines, MAMI, evaluation)
         self.jobs = Forking(store, training, self.settings)
-        fill(store)
+        fill(store, MEMES)
         self.votes = store.all_votes()
 
     def check(self) -> None:
@@ -166,21 +166,6 @@ class Scene:
         done = until(self.store, job, "ended")
         assert done.state is JobState.FINISHED, done.message
         return done
-
-
-def fill(store: Store) -> None:
-    teacher = store.named_annotator("corpus", "import")
-    for number in range(MEMES):
-        yes = number % 2 == 0
-        meme = store.add_meme(
-            decode(draw_picture(number)),
-            text=f"{'kitchen' if yes else 'engine'} {number % 16}",
-            text_source=TextSource.GIVEN,
-            origin="test",
-            holdout_share=0.25,
-        )
-        labels = dict.fromkeys(MAMI.names, False) | {"misogynous": yes, "stereotype": yes}
-        store.import_vote(teacher.id, meme.id, labels, key=str(number))
 
 
 @pytest.fixture

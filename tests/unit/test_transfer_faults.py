@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 from conftest import draw_picture
+from storing import fill
 
-from memeapp.images import decode
 from memeapp.jobs import Jobs
 from memeapp.judging import Judgement, Plan
 from memeapp.labels import MAMI
@@ -28,7 +28,7 @@ from memeapp.service.transfer import Transfer
 from memeapp.settings import Settings
 from memeapp.store import Store
 from memeapp.transfers import ImportJobs
-from memeapp.types import Job, JobKind, JobState, TextSource
+from memeapp.types import Job, JobKind, JobState
 
 PICTURES = 240
 """In the zip, so many that no run is quick enough to end before it is killed."""
@@ -199,18 +199,7 @@ def test_an_import_killed_at_any_moment_and_started_again_brings_everything_once
 def test_a_training_killed_at_any_moment_leaves_no_half_version_and_no_vote_behind(
     store: Store, workers: Workers
 ) -> None:
-    teacher = store.named_annotator("corpus", "import")
-    for number in range(MEMES):
-        yes = number % 2 == 0
-        meme = store.add_meme(
-            decode(draw_picture(number)),
-            text=f"{'kitchen' if yes else 'engine'} {number % 16}",
-            text_source=TextSource.GIVEN,
-            origin="test",
-            holdout_share=0.25,
-        )
-        labels = dict.fromkeys(MAMI.names, False) | {"misogynous": yes, "stereotype": yes}
-        store.import_vote(teacher.id, meme.id, labels, key=str(number))
+    fill(store, MEMES)
     settings = Settings(data=store.folder, models=store.folder / "none")
     registry = Registry(settings.models, settings.data / "models")
 
